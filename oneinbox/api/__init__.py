@@ -1,0 +1,1 @@
+"""The kept half: REST, and what is stored. One folder a feature."""

@@ -1,0 +1,195 @@
+"""``CallEvent``: everything that happened in a call, sent up from the live half, in order.
+
+Times named ``at_s`` are seconds since the call became active (the start of two-way audio), so that a transcript can
+be laid beside a recording. Events before that moment carry none.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class CallStatus(StrEnum):
+    """Where a call stands. ``completed`` and ``failed`` are final."""
+
+    QUEUED = "queued"
+    INITIATED = "initiated"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+    @property
+    def final(self) -> bool:
+        """Whether a call of this status can no longer change."""
+        return self in (CallStatus.COMPLETED, CallStatus.FAILED)
+
+
+class EndOwner(StrEnum):
+    """Whose doing an end was: who should read about it first."""
+
+    CALLER = "caller"
+    ACCOUNT = "account"
+    OPERATOR = "operator"
+
+
+class EndReason(StrEnum):
+    """Why a call ended."""
+
+    USER_HANGUP = "user_hangup"  # the participant left and said so
+    USER_DISCONNECTED = "user_disconnected"  # the participant's connection was lost for good
+    USER_NEVER_JOINED = "user_never_joined"  # nobody used the token in time
+    END_CALL_PHRASE = "end_call_phrase"
+    SILENCE_TIMEOUT = "silence_timeout"
+    AGENT_HANGUP = "agent_hangup"  # the agent ended the call itself
+    API_STOP = "api_stop"
+    MAX_DURATION = "max_duration"
+    STT_FAILED = "stt_failed"
+    LLM_FAILED = "llm_failed"
+    TTS_FAILED = "tts_failed"
+    MEDIA_FAILED = "media_failed"  # joined, but no media path could be made
+    WORKER_LOST = "worker_lost"
+    SERVER_LOST = "server_lost"  # the whole server died; found at its next start
+    SERVER_SHUTDOWN = "server_shutdown"
+    INTERNAL_ERROR = "internal_error"
+
+    @property
+    def owner(self) -> EndOwner:
+        """Whose doing this end was."""
+        if self in _CALLER:
+            return EndOwner.CALLER
+        return EndOwner.ACCOUNT if self in _ACCOUNT else EndOwner.OPERATOR
+
+    @property
+    def status(self) -> CallStatus:
+        """The final status that a call with this end has."""
+        return CallStatus.FAILED if self in _FAILED else CallStatus.COMPLETED
+
+
+_CALLER = {
+    EndReason.USER_HANGUP,
+    EndReason.USER_DISCONNECTED,
+    EndReason.USER_NEVER_JOINED,
+    EndReason.END_CALL_PHRASE,
+    EndReason.SILENCE_TIMEOUT,
+}
+_ACCOUNT = {
+    EndReason.AGENT_HANGUP,
+    EndReason.API_STOP,
+    EndReason.MAX_DURATION,
+    EndReason.STT_FAILED,
+    EndReason.LLM_FAILED,
+    EndReason.TTS_FAILED,
+}
+_FAILED = {
+    EndReason.USER_NEVER_JOINED,
+    EndReason.STT_FAILED,
+    EndReason.LLM_FAILED,
+    EndReason.TTS_FAILED,
+    EndReason.MEDIA_FAILED,
+    EndReason.WORKER_LOST,
+    EndReason.SERVER_LOST,
+    EndReason.SERVER_SHUTDOWN,
+    EndReason.INTERNAL_ERROR,
+}
+
+
+class CallEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Something that happened in the call ``call_id``."""
+
+    call_id: str
+
+
+class CallPrepared(CallEvent, frozen=True, kw_only=True, tag="prepared"):
+    """A worker holds the call and is ready for the participant: the call is ``initiated``."""
+
+    worker_id: str
+    setup_ms: float
+
+
+class ParticipantJoined(CallEvent, frozen=True, kw_only=True, tag="joined"):
+    """The participant's token was used; media is being set up."""
+
+    wait_ms: float
+    """From prepared to joined."""
+
+
+class CallActive(CallEvent, frozen=True, kw_only=True, tag="active"):
+    """Two-way audio stands: the call is ``in_progress`` and its clock starts."""
+
+    answer_ms: float
+    """From joined to active."""
+
+
+class GreetingStarted(CallEvent, frozen=True, kw_only=True, tag="greeting"):
+    """The first sample of the agent's first message went out."""
+
+    delay_ms: float
+    """From active to that sample."""
+
+
+class Role(StrEnum):
+    """Whose words a message holds."""
+
+    AGENT = "agent"
+    USER = "user"
+
+
+class MessageAdded(CallEvent, frozen=True, kw_only=True, tag="message"):
+    """One side's turn is over: what was said, and when. An agent's ``content`` is only what was really played."""
+
+    message_id: str
+    role: Role
+    content: str
+    turn: int
+    """Counts from 0; the user's turn and the reply to it have the same number, the greeting has 0."""
+    start_s: float
+    end_s: float
+    interrupted: bool = False
+    """The caller spoke over the agent, which stopped."""
+    confidence: float | None = None
+    typed: bool = False
+    """The user typed or clicked this instead of speaking it."""
+
+
+class LatencyMeasured(CallEvent, frozen=True, kw_only=True, tag="latency"):
+    """One part of a turn's latency in milliseconds.
+
+    ``part``: ``eou_delay`` (last speech to the decision that the turn ended), ``stt`` (last speech to the final
+    transcript), ``llm_ttft`` (request to first token), ``tts_ttfb`` (text to first audio), ``perceived`` (last
+    speech to first sample of the reply put on the wire).
+    """
+
+    part: str
+    turn: int
+    ms: float
+
+
+class ProviderFailed(CallEvent, frozen=True, kw_only=True, tag="provider_failed"):
+    """A provider failed; the call may go on."""
+
+    provider: str
+    stage: str
+    kind: str
+    detail: str
+
+
+class CallEnded(CallEvent, frozen=True, kw_only=True, tag="ended"):
+    """The last event of a call."""
+
+    reason: EndReason
+    duration_s: float
+    """Seconds of two-way audio; 0 where it never stood."""
+    worker_load1: float | None = None
+    worker_mem_pct: float | None = None
+
+
+AnyCallEvent = (
+    CallPrepared
+    | ParticipantJoined
+    | CallActive
+    | GreetingStarted
+    | MessageAdded
+    | LatencyMeasured
+    | ProviderFailed
+    | CallEnded
+)

@@ -1,0 +1,24 @@
+"""Public identifiers: a prefix that names the kind, then a part that sorts by time.
+
+The part after the prefix is a ULID (48 bits of Unix milliseconds, 80 random bits) in lower-case Crockford
+base 32, so ids made later sort later, and no id can be guessed from another. Callers treat them as opaque.
+"""
+
+import secrets
+import time
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_RANDOM_BITS = 80
+_LENGTH = 26
+
+
+def new_id(prefix: str) -> str:
+    """Return a new id such as ``call_01jd...``; ``prefix`` comes without the underscore."""
+    number = (time.time_ns() // 1_000_000 << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
+    digits = [_ALPHABET[number >> shift & 31] for shift in range(5 * (_LENGTH - 1), -1, -5)]
+    return f"{prefix}_{''.join(digits)}"
+
+
+def new_room_name() -> str:
+    """Return a room name for a web call: ``web-`` and eight hex digits."""
+    return f"web-{secrets.token_hex(4)}"

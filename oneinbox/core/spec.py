@@ -1,0 +1,102 @@
+"""``CallSpec``: everything a call needs, resolved once, frozen, sent down to the live half."""
+
+from typing import Any
+
+import msgspec
+
+from oneinbox.core.errors import Stage
+
+
+class StageSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Who serves one stage of the call, and how to reach them.
+
+    ``provider`` names an adapter of ``live/providers`` (``openai_compatible``, ``demo``); ``options`` holds what only
+    that adapter understands. ``repr`` hides the key, so that a spec may be logged.
+    """
+
+    provider: str
+    model: str | None = None
+    base_url: str | None = None
+    api_key: str | None = None
+    options: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        key = None if self.api_key is None else "***"
+        return f"StageSpec({self.provider!r}, model={self.model!r}, base_url={self.base_url!r}, api_key={key})"
+
+
+class LlmSpec(StageSpec, frozen=True, kw_only=True):
+    """The language model and how it is asked. ``system_prompt`` is rendered: no ``{{name}}`` is left to fill."""
+
+    system_prompt: str = ""
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+    __repr__ = StageSpec.__repr__
+
+
+class SttSpec(StageSpec, frozen=True, kw_only=True):
+    """Speech to text."""
+
+    language: str = "en"
+
+    __repr__ = StageSpec.__repr__
+
+
+class TtsSpec(StageSpec, frozen=True, kw_only=True):
+    """Text to speech. ``speed`` is a factor (0.5-2.0, 1 is the voice's own pace); ``stability`` runs 0-1."""
+
+    voice: str | None = None
+    speed: float = 1.0
+    stability: float | None = None
+
+    __repr__ = StageSpec.__repr__
+
+
+class TurnSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """How the agent takes turns. Times in seconds, sensitivities 0-1."""
+
+    silence_timeout_s: float = 10.0
+    max_duration_s: float = 600.0
+    interruption_sensitivity: float = 0.5
+    responsiveness: float = 0.5
+    end_call_phrases: tuple[str, ...] = ()
+
+
+class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool the language model may call: its name, when to use it, and the JSON schema of its arguments."""
+
+    name: str
+    type: str
+    description: str
+    parameters: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+
+
+class CallSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One call, ready to be spoken. Nothing in it changes once it is made."""
+
+    call_id: str
+    org_id: str
+    agent_id: str
+    agent_name: str
+    room_name: str
+    identity: str
+    """The participant identity that the token names; nobody else may join the room."""
+    first_message: str | None
+    llm: LlmSpec
+    stt: SttSpec
+    tts: TtsSpec
+    turns: TurnSpec
+    tools: tuple[ToolSpec, ...] = ()
+    variables: dict[str, Any] = {}
+    join_timeout_s: float = 120.0
+    """How long after its making the call waits for the participant to join."""
+
+    def providers(self) -> dict[str, str]:
+        """Return the provider of each stage, as the call's record shows it."""
+        return {
+            Stage.STT: self.stt.provider,
+            Stage.LLM: self.llm.provider,
+            Stage.TTS: self.tts.provider,
+        }

@@ -1,0 +1,42 @@
+"""Background work with an owner: the only place that starts a bare asyncio task.
+
+A task started here cannot be lost: its scope holds it, logs what kills it, and cancels it when the owner closes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+
+class TaskScope:
+    """A set of tasks that live no longer than their owner.
+
+    An exception in one task is logged and does not touch the others; an owner that must fail with its tasks uses
+    :class:`asyncio.TaskGroup` instead.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Start ``work`` on the running loop and keep it until it ends."""
+        task = asyncio.get_running_loop().create_task(work, name=f"{self._name}:{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("task %s failed", task.get_name(), exc_info=error)
+
+    async def aclose(self) -> None:
+        """Cancel every task and wait until each has ended (all but the one that asks)."""
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,100 @@
+"""Participant tokens: HS256 JWTs with LiveKit's claims, so that LiveKit's clients and servers accept them.
+
+Claims after https://docs.livekit.io/home/get-started/authentication/: ``iss``, ``sub`` (identity), ``nbf``, ``exp``,
+``jti``, ``video`` {room, roomJoin, canPublish, canSubscribe, canPublishData, canPublishSources}. A token can be read
+by whoever holds it: no prompt, variable or metadata goes into it.
+"""
+
+import time
+
+import jwt
+import msgspec
+
+from oneinbox.core.ids import new_id
+
+_ALGORITHM = "HS256"
+_LEEWAY_S = 5
+
+
+class InvalidTokenError(Exception):
+    """The token is not one of ours, or its time has passed. The message is safe to show."""
+
+
+class ParticipantToken(msgspec.Struct, frozen=True, kw_only=True):
+    """What a valid participant token says."""
+
+    token_id: str
+    identity: str
+    room_name: str
+    origin: str | None
+    """The browser origin the token was given to; a WebSocket from another is refused. None: any."""
+    rejoin: bool
+    """Delivered inside a running call: lets its holder come back into it, never start it."""
+
+
+def mint_participant_token(
+    *,
+    secret: str,
+    issuer: str,
+    room_name: str,
+    identity: str,
+    ttl_s: float,
+    origin: str | None = None,
+    rejoin: bool = False,
+) -> str:
+    """Return a token that lets ``identity`` join ``room_name`` within ``ttl_s`` seconds."""
+    now = int(time.time())
+    attributes = {"oi.rejoin": "true"} if rejoin else {}
+    if origin is not None:
+        attributes["oi.origin"] = origin
+    claims = {
+        "iss": issuer,
+        "sub": identity,
+        "nbf": now,
+        "exp": now + int(ttl_s),
+        "jti": new_id("tok"),
+        "video": {
+            "room": room_name,
+            "roomJoin": True,
+            "canPublish": True,
+            "canPublishSources": ["microphone"],
+            "canSubscribe": True,
+            "canPublishData": True,
+        },
+        "attributes": attributes,
+    }
+    return jwt.encode(claims, secret, algorithm=_ALGORITHM)
+
+
+def read_participant_token(token: str, *, secret: str, issuer: str) -> ParticipantToken:
+    """Check a token's signature, algorithm, issuer and time; return what it says.
+
+    Raises :class:`InvalidTokenError` with the reason.
+    """
+    try:
+        claims = jwt.decode(
+            token,
+            secret,
+            algorithms=[_ALGORITHM],
+            issuer=issuer,
+            leeway=_LEEWAY_S,
+            options={"require": ["exp", "nbf", "iss", "sub", "jti"]},
+        )
+        video = claims["video"]
+        attributes = claims.get("attributes", {})
+        if video["roomJoin"] is not True:
+            raise InvalidTokenError("the token does not allow joining")
+        return msgspec.convert(
+            {
+                "token_id": claims["jti"],
+                "identity": claims["sub"],
+                "room_name": video["room"],
+                "origin": attributes.get("oi.origin"),
+                "rejoin": attributes.get("oi.rejoin") == "true",
+            },
+            ParticipantToken,
+        )
+    except jwt.ExpiredSignatureError:
+        raise InvalidTokenError("the token has expired: make a new call") from None
+    except (jwt.InvalidTokenError, KeyError, TypeError, AttributeError, msgspec.ValidationError):
+        raise InvalidTokenError("the token is not valid") from None

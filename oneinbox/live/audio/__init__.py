@@ -1,0 +1,1 @@
+"""PCM, codecs and resampling: leaves that every transport shares."""

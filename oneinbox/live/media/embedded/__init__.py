@@ -1,0 +1,1 @@
+"""The embedded media endpoint: LiveKit's protocol spoken from inside the worker."""

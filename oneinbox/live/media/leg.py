@@ -1,0 +1,50 @@
+"""A leg: one participant's media connection, whatever the transport. The port that every transport fulfils."""
+
+from typing import Protocol
+
+import msgspec
+
+from oneinbox.live.engine.ports import Page, Playout
+
+
+class ConnectTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """How long joining took, in milliseconds."""
+
+    joined_to_active_ms: float
+
+
+class LegListener(Protocol):
+    """Whoever runs the call. All methods are called on the worker's event loop, never block and never raise."""
+
+    def on_joined(self) -> None:
+        """The participant's token was used; media is being set up. Called once."""
+        ...
+
+    def on_active(self) -> None:
+        """Two-way audio stands: the media path is up and the participant's microphone is published. Once."""
+        ...
+
+    def on_audio(self, pcm: bytes) -> None:
+        """One 20 ms frame of the participant's 16 kHz audio, in order; gaps are concealed or filled with silence."""
+        ...
+
+    def on_text(self, text: str) -> None:
+        """The participant typed (or clicked) something: a text stream of topic ``lk.chat``."""
+        ...
+
+    def on_left(self, *, said_goodbye: bool) -> None:
+        """The participant is gone for good: it left (True), or its connection was lost (False). Called once."""
+        ...
+
+
+class MediaLeg(Page, Protocol):
+    """One participant's media connection, as the call sees it. It exists before the participant joins."""
+
+    @property
+    def playout(self) -> Playout:
+        """The agent's mouth on this leg. What is written before the leg is active waits until it is."""
+        ...
+
+    async def aclose(self) -> None:
+        """Tell the participant that the call is over (LiveKit: leave, room deleted) and free everything."""
+        ...

@@ -1,0 +1,1 @@
+"""Models that listen for speech itself, one instance for all calls of a process."""

@@ -1,0 +1,1 @@
+"""Composition: the process that serves REST, pages and signalling sockets, and watches over the workers."""
