@@ -6,6 +6,7 @@ nobody else can speak on it, and the death of either side is seen at once by the
 
 import asyncio
 import struct
+from types import UnionType
 from typing import Generic, TypeVar
 
 import msgspec
@@ -162,7 +163,7 @@ class Link(Generic[Incoming, Outgoing]):
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        incoming: type[Incoming],
+        incoming: type[Incoming] | UnionType,
     ) -> None:
         self._reader = reader
         self._writer = writer

@@ -1,0 +1,180 @@
+"""One call: its leg, its conversation and its providers, from the moment it is prepared to its one end."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from typing import Protocol
+
+from oneinbox.core.events import (
+    AnyCallEvent,
+    CallActive,
+    CallEnded,
+    CallPrepared,
+    EndReason,
+    ParticipantJoined,
+)
+from oneinbox.core.spec import CallSpec
+from oneinbox.core.tasks import TaskScope
+from oneinbox.live.engine.loop import Conversation
+from oneinbox.live.engine.ports import Vad
+from oneinbox.live.media.leg import LegListener, MediaLeg
+from oneinbox.live.providers.registry import CallProviders
+
+_log = logging.getLogger(__name__)
+
+ACTIVE_TIMEOUT_S = 20.0
+"""How long a joined participant may take to bring up its audio."""
+
+
+class Rooms(Protocol):
+    """Where legs come from: the media endpoint of the worker."""
+
+    def open_leg(self, *, room_name: str, identity: str, agent_name: str, listener: LegListener) -> MediaLeg:
+        """Make the leg that ``identity`` will join."""
+        ...
+
+
+class LiveCall:
+    """Runs one call. Every path through :meth:`run` emits exactly one ``CallEnded``, as the last event.
+
+    It is the leg's listener (:class:`LegListener`) and passes on to the conversation what the leg hears.
+    """
+
+    def __init__(
+        self,
+        spec: CallSpec,
+        *,
+        rooms: Rooms,
+        providers: CallProviders,
+        vad: Vad,
+        worker_id: str,
+        emit: Callable[[AnyCallEvent], None],
+    ) -> None:
+        self.spec = spec
+        self._worker_id = worker_id
+        self._emit = emit
+        self._loop = asyncio.get_running_loop()
+        self._made_at = self._loop.time()
+        self._prepared_at: float | None = None
+        self._joined_at: float | None = None
+        self._active_at: float | None = None
+        self._joined = asyncio.Event()
+        self._active = asyncio.Event()
+        self._ended: asyncio.Future[EndReason] = self._loop.create_future()
+        self._leg = rooms.open_leg(
+            room_name=spec.room_name, identity=spec.identity, agent_name=spec.agent_name, listener=self
+        )
+        self._conversation = Conversation(
+            spec,
+            stt=providers.stt,
+            llm=providers.llm,
+            tts=providers.tts,
+            vad=vad,
+            playout=self._leg.playout,
+            page=self._leg,
+            emit=emit,
+        )
+
+    async def run(self) -> None:
+        """Prepare, wait for the participant, converse, end. Raises only when cancelled."""
+        scope = TaskScope(f"call:{self.spec.call_id}")
+        reason = EndReason.INTERNAL_ERROR
+        try:
+            scope.spawn(self._prepare(), "prepare")
+            reason = await self._live()
+        except Exception:  # noqa: BLE001 - the boundary of a call: whatever broke, the call ends with a reason
+            _log.exception("call %s broke", self.spec.call_id)
+        finally:
+            await scope.aclose()
+            self._announce_end(reason)
+            await self._leg.aclose()
+
+    def end(self, reason: EndReason) -> None:
+        """End the call now; a second reason changes nothing."""
+        if not self._ended.done():
+            self._ended.set_result(reason)
+        self._conversation.end(reason)
+
+    async def _prepare(self) -> None:
+        await self._conversation.prepare()
+        self._announce_prepared()
+
+    async def _live(self) -> EndReason:
+        if (
+            reason := await self._wait(self._joined, self.spec.join_timeout_s, EndReason.USER_NEVER_JOINED)
+        ) is not None:
+            return reason
+        if (reason := await self._wait(self._active, ACTIVE_TIMEOUT_S, EndReason.MEDIA_FAILED)) is not None:
+            return reason
+        return await self._conversation.run()
+
+    async def _wait(self, event: asyncio.Event, timeout_s: float, late: EndReason) -> EndReason | None:
+        """Wait for ``event``; return why the call ends instead, if it does."""
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(event.wait())
+            await asyncio.wait({waiting, self._ended}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+        if self._ended.done():
+            return self._ended.result()
+        return None if event.is_set() else late
+
+    def _announce_prepared(self) -> None:
+        if self._prepared_at is None:
+            self._prepared_at = self._loop.time()
+            setup_ms = (self._prepared_at - self._made_at) * 1000
+            self._emit(CallPrepared(call_id=self.spec.call_id, worker_id=self._worker_id, setup_ms=setup_ms))
+
+    def _announce_end(self, reason: EndReason) -> None:
+        active_s = 0.0 if self._active_at is None else self._loop.time() - self._active_at
+        self._emit(
+            CallEnded(
+                call_id=self.spec.call_id,
+                reason=reason,
+                duration_s=round(active_s, 3),
+                worker_load1=os.getloadavg()[0],
+                worker_mem_pct=_memory_percent(),
+            )
+        )
+        self._leg.send_event("call_ended", {"reason": reason.value})
+
+    # ---- what the leg tells ------------------------------------------------------------------------------------
+
+    def on_joined(self) -> None:
+        """The participant's token was used."""
+        self._announce_prepared()
+        self._joined_at = self._loop.time()
+        wait_ms = (self._joined_at - (self._prepared_at or self._made_at)) * 1000
+        self._emit(ParticipantJoined(call_id=self.spec.call_id, wait_ms=wait_ms))
+        self._joined.set()
+
+    def on_active(self) -> None:
+        """Two-way audio stands."""
+        self._active_at = self._loop.time()
+        answer_ms = (self._active_at - (self._joined_at or self._active_at)) * 1000
+        self._emit(CallActive(call_id=self.spec.call_id, answer_ms=answer_ms))
+        self._active.set()
+
+    def on_audio(self, pcm: bytes) -> None:
+        """A frame of the participant's audio."""
+        if self._active_at is not None:
+            self._conversation.push_audio(pcm)
+
+    def on_text(self, text: str) -> None:
+        """The participant typed something."""
+        if self._active_at is not None:
+            self._conversation.push_text(text)
+
+    def on_left(self, *, said_goodbye: bool) -> None:
+        """The participant is gone for good."""
+        self.end(EndReason.USER_HANGUP if said_goodbye else EndReason.USER_DISCONNECTED)
+
+
+def _memory_percent() -> float | None:
+    """Share of the machine's memory in use, or None where the system does not tell."""
+    try:
+        pages, page_bytes = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+        free = os.sysconf("SC_AVPHYS_PAGES")
+    except (ValueError, OSError):
+        return None
+    return round(100 * (1 - free / pages), 1) if pages > 0 and page_bytes > 0 else None

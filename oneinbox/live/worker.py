@@ -1,0 +1,206 @@
+"""A worker: one process that hosts many live calls, and speaks the link to the server."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from oneinbox.core.errors import LinkClosedError
+from oneinbox.core.events import AnyCallEvent, EndReason
+from oneinbox.core.link import (
+    CallHappened,
+    CloseSocket,
+    Configure,
+    Down,
+    Drain,
+    Link,
+    Load,
+    OpenSocket,
+    Ready,
+    Refused,
+    SocketAccepted,
+    SocketData,
+    SocketRefused,
+    StartCall,
+    StopCall,
+    Up,
+)
+from oneinbox.core.spec import CallSpec
+from oneinbox.core.tasks import TaskScope
+from oneinbox.core.tokens import mint_participant_token
+from oneinbox.live.call import LiveCall
+from oneinbox.live.media.embedded.endpoint import EmbeddedMedia
+from oneinbox.live.providers.registry import ProviderHub
+from oneinbox.live.speech.silero import SileroVad
+
+_log = logging.getLogger(__name__)
+
+REJOIN_TOKEN_TTL_S = 600.0
+DRAIN_TIMEOUT_S = 5.0
+
+
+class LinkSocket:
+    """The worker's side of one signalling WebSocket, whose wire end is in the server."""
+
+    def __init__(self, link: Link[Down, Up], socket_id: int) -> None:
+        self._link = link
+        self._socket_id = socket_id
+
+    def accept(self) -> None:
+        """Complete the handshake."""
+        self._link.send(SocketAccepted(socket_id=self._socket_id))
+
+    def refuse(self, status: int, message: str) -> None:
+        """Answer the upgrade with an HTTP status instead."""
+        self._link.send(SocketRefused(socket_id=self._socket_id, status=status, message=message))
+
+    def send(self, data: bytes) -> None:
+        """Send one binary message."""
+        self._link.send(SocketData(socket_id=self._socket_id, data=data))
+
+    def close(self, code: int = 1000) -> None:
+        """Close the WebSocket."""
+        self._link.send(CloseSocket(socket_id=self._socket_id, code=code))
+
+
+class Worker:
+    """Hosts calls until the link closes."""
+
+    def __init__(self, link: Link[Down, Up], config: Configure) -> None:
+        self._link = link
+        self._config = config
+        self._scope = TaskScope(config.worker_id)
+        self._calls: dict[str, LiveCall] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._media = EmbeddedMedia(config.media, mint_rejoin_token=self._mint_rejoin_token)
+        self._vad = SileroVad(Path(config.models_dir) / "silero_vad.onnx")
+        self._providers = ProviderHub()
+
+    async def run(self) -> None:
+        """Start everything, take calls, and clean up when the server goes."""
+        try:
+            port = await self._media.start()
+            await self._providers.start()
+        except OSError as error:
+            self._link.send(Refused(message=str(error)))
+            await self._link.drain()
+            return
+        self._link.send(Ready(pid=os.getpid(), media_port=port))
+        gc.freeze()  # what is loaded by now stays: later collections need not walk it again
+        self._scope.spawn(self._report_load(), "load")
+        try:
+            while True:
+                message = await self._link.receive()
+                if isinstance(message, Drain):
+                    await self._drain(message.reason)
+                    return
+                self._carry_out(message)
+        except LinkClosedError:
+            _log.warning("the server has gone; ending %d calls", len(self._calls))
+            await self._drain(EndReason.SERVER_LOST)
+        finally:
+            await self._scope.aclose()
+            await self._media.aclose()
+            await self._providers.aclose()
+
+    def _carry_out(self, message: Down) -> None:
+        match message:
+            case StartCall(spec=spec):
+                self._start(spec)
+            case StopCall(call_id=call_id, reason=reason):
+                if call := self._calls.get(call_id):
+                    call.end(reason)
+            case OpenSocket():
+                self._media.on_socket_open(message, LinkSocket(self._link, message.socket_id))
+            case SocketData(socket_id=socket_id, data=data):
+                self._media.on_socket_data(socket_id, data)
+            case CloseSocket(socket_id=socket_id):
+                self._media.on_socket_closed(socket_id)
+            case Configure() | Drain():
+                _log.error("unexpected %s from the server", type(message).__name__)
+
+    def _start(self, spec: CallSpec) -> None:
+        call = LiveCall(
+            spec,
+            rooms=self._media,
+            providers=self._providers.for_call(spec),
+            vad=self._vad,
+            worker_id=self._config.worker_id,
+            emit=self._emit,
+        )
+        self._calls[spec.call_id] = call
+        task = self._scope.spawn(call.run(), spec.call_id)
+        self._running.add(task)
+        task.add_done_callback(partial(self._forget, spec.call_id))
+
+    def _forget(self, call_id: str, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._calls.pop(call_id, None)
+
+    def _emit(self, event: AnyCallEvent) -> None:
+        self._link.send(CallHappened(event=event))
+
+    def _mint_rejoin_token(self, room_name: str, identity: str) -> str:
+        return mint_participant_token(
+            secret=self._config.token_secret,
+            issuer=self._config.token_issuer,
+            room_name=room_name,
+            identity=identity,
+            ttl_s=REJOIN_TOKEN_TTL_S,
+            rejoin=True,
+        )
+
+    async def _report_load(self) -> None:
+        while True:
+            self._link.send(
+                Load(calls=len(self._calls), tick_late_ms=self._media.tick_late_ms, cpu_s=time.process_time())
+            )
+            await asyncio.sleep(1)
+
+    async def _drain(self, reason: EndReason) -> None:
+        """End every call and wait until each has said so."""
+        for call in list(self._calls.values()):
+            call.end(reason)
+        if self._running:
+            await asyncio.wait(self._running, timeout=DRAIN_TIMEOUT_S)
+        try:
+            await self._link.drain()
+        except LinkClosedError:
+            pass  # nobody is left to be told
+
+
+async def _serve(link_fd: int) -> None:
+    end = socket.socket(fileno=link_fd)
+    reader, writer = await asyncio.open_connection(sock=end)
+    link = Link[Down, Up](reader, writer, Down)
+    try:
+        config = await link.receive()
+    except LinkClosedError:
+        return
+    if not isinstance(config, Configure):
+        raise TypeError(f"the first message has to be configure, not {type(config).__name__}")
+    logging.basicConfig(
+        level=config.log_level,
+        format=f"%(asctime)s %(levelname)s {config.worker_id} %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    await Worker(link, config).run()
+    await link.aclose()
+
+
+def run_worker(link_fd: int) -> None:
+    """Run a worker whose server speaks on the socket ``link_fd``; return when it is over."""
+    # The terminal's Ctrl-C goes to the whole process group; the server decides when a worker ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "win32":
+        asyncio.run(_serve(link_fd))
+    else:
+        import uvloop  # noqa: PLC0415 - not to be had on Windows
+
+        uvloop.run(_serve(link_fd))

@@ -1,0 +1,240 @@
+"""Every setting of the server, read once: flag, else environment, else ``oneinbox.toml``, else default.
+
+An address, not a mode: no ``DATABASE_URL`` means SQLite in the data directory; no key and no address for a stage means
+the demo where it can serve, else nothing. :func:`explain_stages` says in words which was chosen and why.
+"""
+
+import ipaddress
+import json
+import os
+import secrets
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from oneinbox.core.errors import Stage
+from oneinbox.core.link import IceServer
+
+_PREFIX = "ONEINBOX_"
+_OPENAI_URL = "https://api.openai.com/v1"
+
+
+class SettingsError(Exception):
+    """A setting cannot be understood. The message names it, where it was read, and the mend."""
+
+
+class StageSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one stage is served: an OpenAI-compatible address, its key, its model, and why these were taken."""
+
+    base_url: str
+    api_key: str | None
+    model: str | None
+    voice: str | None
+    why: str
+
+    def __repr__(self) -> str:
+        return f"StageSettings({self.base_url!r}, model={self.model!r}, why={self.why!r})"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator chose. Each field's variable is ``ONEINBOX_`` and its name in capitals."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    media_host: str = "0.0.0.0"  # noqa: S104 - see docs/decisions/0003: only ICE-authenticated packets are answered
+    media_port: int = 7882
+    """UDP and ICE-TCP of the first worker; the next workers take the numbers behind it."""
+    announced_addresses: tuple[str, ...] = ()
+    ice_servers: tuple[IceServer, ...] = ()
+    data_dir: str = ""
+    models_dir: str = ""
+    public_url: str | None = None
+    database_url: str | None = None
+    workers: int = 0
+    """Worker processes; 0 means one for each core but one, and at least one."""
+    max_calls_per_worker: int = 25
+    join_timeout_s: float = 120.0
+    allow_insecure_origins: bool = False
+    log_level: str = "INFO"
+    stages: dict[str, StageSettings] = {}
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers to run."""
+        return self.workers or max(1, (os.cpu_count() or 2) - 1)
+
+    @property
+    def data_path(self) -> Path:
+        """The data directory."""
+        return Path(self.data_dir)
+
+    def media_addresses(self) -> tuple[str, ...]:
+        """The addresses that clients are told of; empty leaves the choice to the endpoint."""
+        return self.announced_addresses
+
+
+def default_data_dir() -> Path:
+    """``./data`` in a checkout (where ``pyproject.toml`` is), else the user's own data folder."""
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / "pyproject.toml").is_file():
+        return checkout / "data"
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "oneinbox"
+
+
+def default_models_dir() -> Path:
+    """Where ``scripts/fetch_models.py`` puts the model files."""
+    return Path(sys.prefix) / "share" / "oneinbox" / "models"
+
+
+def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings; ``flags`` holds what the command line gave (``None`` where it gave nothing).
+
+    Raises :class:`SettingsError`.
+    """
+    environ = os.environ if environ is None else environ
+    given = {name: value for name, value in flags.items() if value is not None}
+    from_file = _read_file(Path(environ.get(_PREFIX + "CONFIG", "oneinbox.toml")))
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Settings):
+        name = field.name
+        if name == "stages":
+            continue
+        variable = _PREFIX + name.upper()
+        if name in given:
+            values[name] = _convert(given[name], field.type, f"--{name.replace('_', '-')}")
+        elif variable in environ:
+            values[name] = _convert(environ[variable], field.type, variable)
+        elif name == "database_url" and environ.get("DATABASE_URL"):
+            values[name] = environ["DATABASE_URL"]
+        elif name in from_file:
+            values[name] = _convert(from_file[name], field.type, f"{name} in oneinbox.toml")
+    unknown = from_file.keys() - {field.name for field in msgspec.structs.fields(Settings)}
+    if unknown:
+        raise SettingsError(f"oneinbox.toml: unknown setting {min(unknown)!r}; remove it or correct its name")
+    values["data_dir"] = str(Path(values.get("data_dir") or default_data_dir()).expanduser().absolute())
+    values.setdefault("models_dir", str(default_models_dir()))
+    settings = Settings(**values, stages=_stages(environ, from_file.get("stages", {})))
+    _check(settings)
+    return settings
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+
+
+def _convert(value: Any, wanted: Any, where: str) -> Any:
+    if isinstance(value, str) and str(wanted).startswith("tuple"):
+        value = _list(value, where)
+    try:
+        return msgspec.convert(value, wanted, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{where}: {error}") from None
+
+
+def _list(value: str, where: str) -> Any:
+    """A list in a variable is JSON (``[...]``) or, for plain words, separated by commas."""
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError as error:
+            raise SettingsError(f"{where} is not valid JSON: {error}") from None
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _check(settings: Settings) -> None:
+    for name in ("port", "media_port"):
+        if not 0 <= getattr(settings, name) <= 65535:
+            raise SettingsError(f"{name} has to be between 0 and 65535, not {getattr(settings, name)}")
+    for address in settings.announced_addresses:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise SettingsError(f"announced_addresses: {address!r} is not an IP address") from None
+    if settings.public_url is not None and not settings.public_url.startswith(("http://", "https://")):
+        raise SettingsError("public_url has to begin with http:// or https://")
+
+
+def _stages(environ: Mapping[str, str], from_file: Mapping[str, Any]) -> dict[str, StageSettings]:
+    """Each stage by its own address or key, else by the OpenAI key, else not at all."""
+    stages: dict[str, StageSettings] = {}
+    shared_key = environ.get("OPENAI_API_KEY") or None
+    shared_url = environ.get("OPENAI_BASE_URL") or None
+    for stage in Stage:
+
+        def own(what: str, stage: Stage = stage) -> str | None:
+            in_file = from_file.get(str(stage), {}).get(what.lower())
+            return environ.get(f"{_PREFIX}{stage.upper()}_{what}") or in_file or None
+
+        url, key = own("BASE_URL"), own("API_KEY")
+        if url is not None:
+            # A key is never sent to an address it was not given for.
+            why = f"{_PREFIX}{stage.upper()}_BASE_URL is set"
+        elif key is not None:
+            url, why = shared_url or _OPENAI_URL, f"{_PREFIX}{stage.upper()}_API_KEY is set"
+        elif shared_key is not None or shared_url is not None:
+            url, key = shared_url or _OPENAI_URL, shared_key
+            why = "OPENAI_API_KEY is set" if shared_key else "OPENAI_BASE_URL is set"
+        else:
+            continue
+        if not url.startswith(("http://", "https://")):
+            raise SettingsError(f"the address of {stage} has to begin with http:// or https://, not {url!r}")
+        stages[stage] = StageSettings(
+            base_url=url.rstrip("/"),
+            api_key=key,
+            model=own("MODEL"),
+            voice=own("VOICE") if stage is Stage.TTS else None,
+            why=why,
+        )
+    return stages
+
+
+def explain_stages(settings: Settings) -> list[tuple[str, str, str]]:
+    """Return for each stage: its name, who serves agents that name nobody, and why."""
+    rows: list[tuple[str, str, str]] = []
+    for stage in Stage:
+        chosen = settings.stages.get(stage)
+        if chosen is not None:
+            model = f" ({chosen.model})" if chosen.model else ""
+            rows.append((stage, f"{chosen.base_url}{model}", chosen.why))
+        elif stage is Stage.TTS:
+            rows.append((stage, "demo voice (espeak-ng)", "no key or address is set"))
+        else:
+            rows.append((stage, "demo, for the demo agent only", "no key or address is set"))
+    return rows
+
+
+class Secrets(msgspec.Struct, frozen=True, kw_only=True):
+    """What signs tokens. Made at the first start, kept in the data directory, readable by its owner only."""
+
+    participant_tokens: str
+    sessions: str
+
+    def __repr__(self) -> str:
+        return "Secrets(***)"
+
+
+def load_secrets(data_dir: Path) -> Secrets:
+    """Read the secrets, or make them where there are none yet."""
+    path = data_dir / "secrets.json"
+    data_dir.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        made = Secrets(participant_tokens=secrets.token_urlsafe(48), sessions=secrets.token_urlsafe(48))
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.touch(mode=0o600)
+        temporary.write_bytes(msgspec.json.encode(made))
+        try:
+            os.link(temporary, path)  # whoever starts first makes them; a second start at the same moment reads those
+        except FileExistsError:
+            pass
+        temporary.unlink()
+    return msgspec.json.decode(path.read_bytes(), type=Secrets)
