@@ -1,0 +1,134 @@
+"""Composition of the HTTP side: the API, the signalling sockets, the pages, and the server that carries them."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import msgspec
+import uvicorn
+from fastapi import FastAPI
+
+from oneinbox.api.accounts.service import create_sign_in_link
+from oneinbox.api.app import create_app
+from oneinbox.api.calls.recorder import Recorder
+from oneinbox.api.config import ApiConfig, StageDefault, StageDefaults
+from oneinbox.api.db.database import Database, open_database
+from oneinbox.api.first_run import FirstRun, ensure_first_organisation
+from oneinbox.core.errors import Stage
+from oneinbox.core.events import EndReason
+from oneinbox.core.spec import CallSpec
+from oneinbox.core.tasks import TaskScope
+from oneinbox.server.pages import page_routes
+from oneinbox.server.settings import Secrets, Settings
+from oneinbox.server.sockets import socket_routes
+from oneinbox.server.workers import TOKEN_ISSUER, WorkerPool
+
+
+class Composed(msgspec.Struct, frozen=True):
+    """The application and what the start-up needs of it."""
+
+    app: FastAPI
+    config: ApiConfig
+    database: Database
+    first_run: FirstRun
+
+    async def make_sign_in_token(self) -> str:
+        """Return a fresh token for the one-use sign-in link."""
+        return await create_sign_in_link(self.database, self.config)
+
+
+class _Dispatch:
+    """The API's way to the workers (``api.calls.dispatcher.Dispatcher``)."""
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
+
+    async def start(self, spec: CallSpec) -> None:
+        await self._pool.start_call(spec)
+
+    async def stop(self, call_id: str, reason: EndReason) -> bool:
+        return await self._pool.stop_call(call_id, reason)
+
+
+def api_config(settings: Settings, secrets: Secrets) -> ApiConfig:
+    """Return what the API is told of the settings."""
+    stages = {
+        stage: StageDefault(base_url=one.base_url, api_key=one.api_key, model=one.model, voice=one.voice)
+        for stage, one in settings.stages.items()
+    }
+    return ApiConfig(
+        token_secret=secrets.participant_tokens,
+        token_issuer=TOKEN_ISSUER,
+        session_secret=secrets.sessions,
+        public_url=settings.public_url,
+        join_ttl_s=int(settings.join_timeout_s),
+        stages=StageDefaults(stt=stages.get(Stage.STT), llm=stages.get(Stage.LLM), tts=stages.get(Stage.TTS)),
+        allow_insecure_origins=settings.allow_insecure_origins,
+    )
+
+
+@asynccontextmanager
+async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> AsyncIterator[Composed]:
+    """Open the database, close what a dead server left open, and put the application together."""
+    database = await open_database(data_dir=settings.data_path, url=settings.database_url)
+    try:
+        recorder = Recorder(database)
+        await recorder.fail_all_open(EndReason.SERVER_LOST)
+        pool.record_into(recorder)
+        config = api_config(settings, secrets)
+        first_run = await ensure_first_organisation(database)
+        app = create_app(config, database, _Dispatch(pool))
+        app.include_router(socket_routes(pool, secrets.participant_tokens))
+        app.include_router(page_routes())
+        yield Composed(app, config, database, first_run)
+    finally:
+        await pool.aclose()  # what the workers still say goes into the database
+        await database.aclose()
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn without its own signal handling: the start-up decides the order in which things end."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+class HttpServer:
+    """Serves an application on a socket that is already bound."""
+
+    def __init__(self, app: FastAPI, listener: socket.socket, *, max_message_bytes: int) -> None:
+        config = uvicorn.Config(
+            app,
+            loop="none",
+            http="httptools",
+            ws="websockets-sansio",
+            ws_max_size=max_message_bytes,
+            ws_per_message_deflate=False,
+            lifespan="off",
+            access_log=False,  # addresses of the signalling sockets hold tokens
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+        self._server = _Uvicorn(config)
+        self._listener = listener
+        self._scope = TaskScope("http")
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Return when requests are answered."""
+        self._serving = self._scope.spawn(self._server.serve(sockets=[self._listener]), "serve")
+        while not self._server.started:
+            if self._serving.done():
+                raise RuntimeError("the HTTP server ended while it was starting")
+            await asyncio.sleep(0.005)
+
+    async def aclose(self, limit_s: float) -> None:
+        """Stop taking requests; let running ones end, at most for ``limit_s``."""
+        self._server.should_exit = True
+        if self._serving is not None:
+            await asyncio.wait({self._serving}, timeout=limit_s)
+        await self._scope.aclose()

@@ -1,0 +1,137 @@
+"""The commands beside ``up``: keys, sign-in links, migration, and the doctor."""
+
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from oneinbox.api.accounts.service import create_sign_in_link
+from oneinbox.api.db.database import Database, DatabaseError, open_database
+from oneinbox.api.db.database import migrate as migrate_database
+from oneinbox.api.first_run import ensure_first_organisation
+from oneinbox.api.keys.service import create_secret_key
+from oneinbox.server.app import api_config
+from oneinbox.server.pages import STATIC_DIR
+from oneinbox.server.settings import Settings, explain_stages, load_secrets
+from oneinbox.server.up import public_address
+
+Finding = tuple[str, str]
+"""``ok``, ``note`` or ``bad``, and what was found."""
+
+MODEL_FILES = ("silero_vad.onnx",)
+
+
+async def create_key(settings: Settings, name: str) -> str:
+    """Make a secret key of the first organisation and return it; it cannot be shown again."""
+    async with _opened(settings) as database:
+        first_run = await ensure_first_organisation(database)
+        return await create_secret_key(database, first_run.org_id, name)
+
+
+async def make_sign_in_link(settings: Settings) -> str:
+    """Return a new one-use sign-in link."""
+    async with _opened(settings) as database:
+        await ensure_first_organisation(database)
+        token = await create_sign_in_link(database, api_config(settings, load_secrets(settings.data_path)))
+    return f"{public_address(settings)}/sign-in?token={token}"
+
+
+async def migrate(settings: Settings) -> str:
+    """Bring the database to this release."""
+    await migrate_database(data_dir=settings.data_path, url=settings.database_url)
+    return "the database is at this release"
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Database]:
+    database = await open_database(data_dir=settings.data_path, url=settings.database_url)
+    try:
+        yield database
+    finally:
+        await database.aclose()
+
+
+async def doctor(settings: Settings) -> int:
+    """Look at the installation, print what was found, return 0 when nothing is wrong."""
+    findings = [
+        *_look_at_files(settings),
+        *await _look_at_database(settings),
+        *_look_at_ports(settings),
+        *await _look_at_server(settings),
+        *await _look_at_stages(settings),
+    ]
+    for state, text in findings:
+        print(f"{state:<5} {text}")
+    bad = sum(state == "bad" for state, _ in findings)
+    print("nothing is wrong" if bad == 0 else f"{bad} thing{'s' if bad > 1 else ''} to mend")
+    return 1 if bad else 0
+
+
+def _look_at_files(settings: Settings) -> Iterable[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield ("ok" if sys.version_info >= (3, 11) else "bad"), f"Python {version} (3.11 or newer is needed)"
+    for name in MODEL_FILES:
+        path = Path(settings.models_dir) / name
+        yield ("ok", f"model {path}") if path.is_file() else ("bad", f"model {path} is missing: run `make up`")
+    built = (STATIC_DIR / "dashboard" / "index.html").is_file() and (STATIC_DIR / "sdk" / "web-sdk.js").is_file()
+    yield ("ok", "dashboard and Web SDK are built") if built else ("bad", "the web parts are not built: run `make web`")
+
+
+async def _look_at_database(settings: Settings) -> Iterable[Finding]:
+    try:
+        async with _opened(settings):
+            pass
+    except (DatabaseError, OSError) as error:
+        return [("bad", f"database: {error}")]
+    where = "the address in DATABASE_URL" if settings.database_url else str(settings.data_path)
+    return [("ok", f"database at {where}")]
+
+
+def _look_at_ports(settings: Settings) -> Iterable[Finding]:
+    for name, port, kind in (
+        ("port", settings.port, socket.SOCK_STREAM),
+        ("media-port", settings.media_port, socket.SOCK_DGRAM),
+    ):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.host if name == "port" else settings.media_host, port))
+            except OSError as error:
+                yield "note", f"--{name} {port}: {error.strerror} (a running OneInbox, or another program)"
+            else:
+                yield "ok", f"--{name} {port} is free"
+
+
+async def _look_at_server(settings: Settings) -> Iterable[Finding]:
+    address = public_address(settings)
+    try:
+        async with httpx.AsyncClient(timeout=2) as client:
+            answer = await client.get(f"{address}/v1/health")
+            body = answer.json()
+    except (httpx.HTTPError, ValueError):
+        return [("note", f"no OneInbox answers at {address}")]
+    rows = [("ok", f"OneInbox {body.get('version')} answers at {address}: {body.get('status')}")]
+    if not address.startswith("https://") and not address.startswith(("http://localhost", "http://127.")):
+        rows.append(("note", "browsers give a microphone only to https:// pages or localhost: set ONEINBOX_PUBLIC_URL"))
+    return rows
+
+
+async def _look_at_stages(settings: Settings) -> Iterable[Finding]:
+    rows: list[Finding] = [("note", f"{stage}: {who} ({why})") for stage, who, why in explain_stages(settings)]
+    async with httpx.AsyncClient(timeout=3) as client:
+        for stage, chosen in settings.stages.items():
+            headers = {"Authorization": f"Bearer {chosen.api_key}"} if chosen.api_key else {}
+            try:
+                answer = await client.get(f"{chosen.base_url}/models", headers=headers)
+            except httpx.HTTPError as error:
+                rows.append(("bad", f"{stage}: {chosen.base_url} does not answer ({type(error).__name__})"))
+                continue
+            if answer.status_code in (401, 403):
+                rows.append(("bad", f"{stage}: {chosen.base_url} refuses the key ({answer.status_code})"))
+            else:
+                rows.append(("ok", f"{stage}: {chosen.base_url} answers"))
+    return rows

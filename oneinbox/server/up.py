@@ -1,0 +1,148 @@
+"""``oneinbox up``: puts the parts together, serves, and takes them apart again."""
+
+import asyncio
+import fcntl
+import ipaddress
+import logging
+import os
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvloop
+
+from oneinbox import __version__
+from oneinbox.server.settings import Secrets, Settings, explain_stages, load_secrets
+from oneinbox.server.workers import WorkerPool
+
+_log = logging.getLogger(__name__)
+
+MAX_SIGNAL_BYTES = 64 * 1024
+_SHUTDOWN_LIMIT_S = 3
+
+
+class StartError(Exception):
+    """The server cannot start. The message names the reason and the mend."""
+
+
+def run_up(settings: Settings) -> None:
+    """Serve until a signal ends it; raises :class:`StartError`."""
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s server %(name)s: %(message)s", stream=sys.stderr
+    )
+    uvloop.run(_up(settings))
+
+
+async def _up(settings: Settings) -> None:
+    secrets = load_secrets(settings.data_path)
+    with _only_server(settings.data_path), _listen(settings.host, settings.port) as listener:
+        stop = _stop_signal()
+        pool = WorkerPool(settings, secrets)
+        pool.start()  # the workers load while this process does
+        try:
+            await _serve(settings, secrets, pool, listener, stop)
+        finally:
+            await pool.aclose()
+
+
+async def _serve(
+    settings: Settings, secrets: Secrets, pool: WorkerPool, listener: socket.socket, stop: asyncio.Event
+) -> None:
+    # Loading the API takes most of a second; the workers are loading meanwhile.
+    from oneinbox.server.app import HttpServer, compose  # noqa: PLC0415
+
+    address = public_address(settings, listener)
+    async with compose(settings, secrets, pool) as composed:
+        await pool.wait_ready()
+        if pool.refusal is not None:
+            raise StartError(f"no worker could start: {pool.refusal}")
+        http = HttpServer(composed.app, listener, max_message_bytes=MAX_SIGNAL_BYTES)
+        await http.start()
+        token = await composed.make_sign_in_token()
+        print_welcome(settings, address, token, composed.first_run.demo_agent_id)
+        await stop.wait()
+        print("Stopping: calls are told good-bye", flush=True)
+        await pool.aclose()  # before HTTP goes, so that clients hear why over their sockets
+        await http.aclose(_SHUTDOWN_LIMIT_S)
+
+
+def public_address(settings: Settings, listener: socket.socket | None = None) -> str:
+    """Return how a browser on this machine reaches the pages."""
+    if settings.public_url is not None:
+        return settings.public_url.rstrip("/")
+    port = settings.port if listener is None else listener.getsockname()[1]
+    host = settings.host
+    if ipaddress.ip_address(host).is_unspecified if _is_ip(host) else False:
+        host = "localhost"  # a browser gives the microphone to localhost, not to 0.0.0.0
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def print_welcome(settings: Settings, address: str, sign_in_token: str, demo_agent_id: str) -> None:
+    """Print who serves what, where to look, and one line that works."""
+    print(f"OneInbox {__version__} is ready")
+    for stage, who, why in explain_stages(settings):
+        print(f"  {stage:<4} {who:<34} ({why})")
+    command = shlex.quote(str(Path(sys.argv[0]).absolute())) if sys.argv[0].endswith("oneinbox") else "oneinbox"
+    key = f"$({command} keys create --name curl --data-dir {shlex.quote(settings.data_dir)})"
+    print(f"Open  {address}/sign-in?token={sign_in_token}   (works once, within 15 minutes)")
+    print(
+        f'Try   curl -s {address}/v1/calls/web -H "Authorization: Bearer {key}" '
+        f"-H 'Content-Type: application/json' -d '{{\"agent_id\": \"{demo_agent_id}\"}}'",
+        flush=True,
+    )
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+@contextmanager
+def _only_server(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory: a second server on it would close the first one's calls as lost."""
+    path = data_dir / "server.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StartError(
+            f"another server runs on {data_dir}; stop it, or choose another directory with --data-dir"
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)  # which lets go of the lock; so does the death of the process
+
+
+@contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise StartError(f"cannot listen on {host}: {error.strerror}; choose another address with --host") from None
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(where)
+        except OSError as error:
+            raise StartError(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another port with --port"
+            ) from None
+        yield listener
