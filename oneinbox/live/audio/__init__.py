@@ -1,1 +1,1 @@
-"""PCM, codecs and resampling: leaves that every transport shares."""
+"""Sound: PCM, Opus, resampling, and the queue that plays out in real time. Leaves that every transport shares."""
