@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     sign_in.add_argument("--port", type=int, help="port of the server (default 8080)")
     worker = commands.add_parser("worker", help="(started by the server) host live calls")
     worker.add_argument("--link-fd", type=int, required=True, help=argparse.SUPPRESS)
+    worker.add_argument("--name", help="shown in the process list, read by nobody")
     return parser
 
 

@@ -9,6 +9,7 @@ import logging
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import Protocol
@@ -43,6 +44,7 @@ _log = logging.getLogger(__name__)
 SILENCE_LIMIT_S = 4.0
 """A worker reports its load every second; after this long without a word it is killed."""
 START_LIMIT_S = 30.0
+REFUSAL_PATIENCE_S = 3.0
 RESTART_DELAY_S = 0.5
 RESTART_DELAY_MAX_S = 10.0
 DRAIN_LIMIT_S = 8.0
@@ -112,8 +114,9 @@ class WorkerPool:
         self._slots: list[WorkerProcess | None] = [None] * settings.worker_count
         self._rooms: dict[str, WorkerProcess] = {}
         self._next_socket_id = 0
-        self._closing = False
-        self._first_ready = asyncio.Event()
+        self._keepers: list[asyncio.Task[None]] = []
+        self._closing = asyncio.Event()
+        self._refused_at = 0.0
         self.refusal: str | None = None
         """Why no worker could start, if none could."""
 
@@ -122,29 +125,43 @@ class WorkerPool:
     def start(self) -> None:
         """Begin starting the workers; :meth:`wait_ready` tells when the first can take calls."""
         for index in range(len(self._slots)):
-            self._scope.spawn(self._keep_running(index), f"worker-{index}")
+            self._keepers.append(self._scope.spawn(self._keep_running(index), f"worker-{index}"))
 
     def record_into(self, sink: EventSink) -> None:
         """Say where events go. Has to be called before the first call is started."""
         self._sink = sink
 
     async def wait_ready(self) -> None:
-        """Return when a worker is ready, or when it is clear that none will be (:attr:`refusal`)."""
-        await asyncio.wait_for(self._first_ready.wait(), START_LIMIT_S)
+        """Return when a worker is ready, or when it is clear that none will be (:attr:`refusal`).
+
+        A worker that is refused its port is given some time: the workers of a server that was killed may still be
+        on their way out.
+        """
+        deadline = asyncio.get_running_loop().time() + START_LIMIT_S
+        while not any(worker.ready for worker in self._alive()):
+            now = asyncio.get_running_loop().time()
+            if now > deadline:
+                self.refusal = self.refusal or f"none was ready after {START_LIMIT_S:.0f} s"
+            if self.refusal is not None and now > self._refused_at + REFUSAL_PATIENCE_S:
+                return
+            await asyncio.sleep(0.01)
+        self.refusal = None
 
     async def aclose(self) -> None:
         """End every call, let the workers say so, and stop them."""
-        self._closing = True
-        alive = [worker for worker in self._slots if worker is not None]
-        for worker in alive:
+        self._closing.set()
+        for worker in self._alive():
             worker.link.send(Drain())
-        exits = [asyncio.ensure_future(worker.process.wait()) for worker in alive]  # noqa: TID251 - awaited right here
-        if exits:
-            await asyncio.wait(exits, timeout=DRAIN_LIMIT_S)
-        for worker in alive:
+        if self._keepers:
+            await asyncio.wait(self._keepers, timeout=DRAIN_LIMIT_S)
+        for worker in self._alive():
             worker.kill()
-        await asyncio.gather(*exits)
+        if self._keepers:
+            await asyncio.wait(self._keepers, timeout=DRAIN_LIMIT_S)
         await self._scope.aclose()
+
+    def _alive(self) -> list[WorkerProcess]:
+        return [worker for worker in self._slots if worker is not None]
 
     def status(self) -> list[dict[str, object]]:
         """Return what each worker is doing, for the health answer."""
@@ -156,16 +173,15 @@ class WorkerPool:
                 "calls": len(worker.calls),
                 "tick_late_ms": worker.last_load.tick_late_ms if worker.last_load else None,
             }
-            for worker in self._slots
-            if worker is not None
+            for worker in self._alive()
         ]
 
     # ---- the API's side -----------------------------------------------------------------------------------------
 
     async def start_call(self, spec: CallSpec) -> None:
         """Hand the call to the worker with the fewest; raises ``AppError`` when none can take it."""
-        ready = [worker for worker in self._slots if worker is not None and worker.ready]
-        if not ready or self._closing:
+        ready = [worker for worker in self._alive() if worker.ready]
+        if not ready or self._closing.is_set():
             raise AppError(
                 "no_worker_available",
                 "no worker is ready to take the call; try again in a moment, and see `oneinbox doctor`",
@@ -186,8 +202,8 @@ class WorkerPool:
 
     async def stop_call(self, call_id: str, reason: EndReason) -> bool:
         """Ask the worker that holds the call to end it; False when none does."""
-        for worker in self._slots:
-            if worker is not None and call_id in worker.calls:
+        for worker in self._alive():
+            if call_id in worker.calls:
                 worker.link.send(StopCall(call_id=call_id, reason=reason))
                 return True
         return False
@@ -209,25 +225,29 @@ class WorkerPool:
 
     async def _keep_running(self, index: int) -> None:
         delay_s = RESTART_DELAY_S
-        while not self._closing:
+        while not self._closing.is_set():
             started_at = asyncio.get_running_loop().time()
             worker = await self._spawn(index)
             self._slots[index] = worker
+            if self._closing.is_set():
+                worker.link.send(Drain())
             try:
                 await self._listen(worker)
             finally:
                 self._slots[index] = None
                 worker.kill()
                 await self._bury(worker)
-            if self._closing:
+            if self._closing.is_set():
                 return
             lived_s = asyncio.get_running_loop().time() - started_at
             delay_s = RESTART_DELAY_S if lived_s > 30 else min(delay_s * 2, RESTART_DELAY_MAX_S)
             _log.error("%s is gone (%s); starting it again", worker.worker_id, worker.refusal or "died")
-            await asyncio.sleep(delay_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), delay_s)
 
     async def _spawn(self, index: int) -> WorkerProcess:
         ours, theirs = socket.socketpair()
+        worker_id = f"worker-{index}"
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -236,11 +256,13 @@ class WorkerPool:
                 "worker",
                 "--link-fd",
                 str(theirs.fileno()),
+                "--name",
+                worker_id,
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
             )
         reader, writer = await asyncio.open_connection(sock=ours)
-        worker = WorkerProcess(f"worker-{index}", process, Link[Up, Down](reader, writer, Up))
+        worker = WorkerProcess(worker_id, process, Link[Up, Down](reader, writer, Up))
         settings = self._settings
         worker.link.send(
             Configure(
@@ -285,11 +307,10 @@ class WorkerPool:
             case Ready():
                 worker.ready = True
                 self.refusal = None
-                self._first_ready.set()
             case Refused(message=why):
                 worker.refusal = why
+                self._refused_at = self._refused_at or asyncio.get_running_loop().time()
                 self.refusal = why
-                self._first_ready.set()
                 _log.error("%s cannot start: %s", worker.worker_id, why)
             case Load():
                 worker.last_load = message
@@ -347,7 +368,7 @@ class WorkerPool:
         await worker.link.aclose()
         await worker.process.wait()
         if lost and self._sink is not None:
-            reason = EndReason.SERVER_SHUTDOWN if self._closing else EndReason.WORKER_LOST
+            reason = EndReason.SERVER_SHUTDOWN if self._closing.is_set() else EndReason.WORKER_LOST
             await _persist(partial(self._sink.fail_calls, lost, reason), ", ".join(lost), for_ever=True)
 
 
