@@ -1,0 +1,1 @@
+"""The database as a toolbox: connection, tables, migrations. Knows no feature."""

@@ -1,0 +1,64 @@
+"""Queries over organisations, users, sessions and sign-in links."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+
+from oneinbox.api.db.database import Rows
+from oneinbox.api.db.tables import Organisation, Session, SignInLink, User
+
+
+async def first_organisation(rows: Rows) -> Organisation | None:
+    """Return the organisation that was made first."""
+    query = select(Organisation).order_by(Organisation.created_at, Organisation.id).limit(1)
+    return (await rows.execute(query)).scalar_one_or_none()
+
+
+async def owner_of(rows: Rows, org_id: str) -> User | None:
+    """Return the organisation's first owner."""
+    query = select(User).where(User.org_id == org_id, User.role == "owner").order_by(User.created_at).limit(1)
+    return (await rows.execute(query)).scalar_one_or_none()
+
+
+async def user_with_organisation(rows: Rows, user_id: str, org_id: str) -> tuple[User, Organisation] | None:
+    """Return a user and their organisation."""
+    query = (
+        select(User, Organisation)
+        .join(Organisation, Organisation.id == User.org_id)
+        .where(User.id == user_id, User.org_id == org_id)
+    )
+    found = (await rows.execute(query)).one_or_none()
+    return None if found is None else (found[0], found[1])
+
+
+async def burn_link(rows: Rows, token_hash: str, now: datetime) -> SignInLink | None:
+    """Mark the link used and return it: in one statement, so that of two requests one alone gets it."""
+    statement = (
+        update(SignInLink)
+        .where(SignInLink.token_hash == token_hash, SignInLink.used_at.is_(None), SignInLink.expires_at > now)
+        .values(used_at=now)
+        .returning(SignInLink)
+    )
+    return (await rows.execute(statement)).scalar_one_or_none()
+
+
+async def link_by_hash(rows: Rows, token_hash: str) -> SignInLink | None:
+    """Return the link, whatever its state."""
+    return (await rows.execute(select(SignInLink).where(SignInLink.token_hash == token_hash))).scalar_one_or_none()
+
+
+async def live_session(rows: Rows, session_id: str, now: datetime) -> Session | None:
+    """Return the session unless it is ended or past its time."""
+    query = select(Session).where(Session.id == session_id, Session.ended_at.is_(None), Session.expires_at > now)
+    return (await rows.execute(query)).scalar_one_or_none()
+
+
+async def end_session(rows: Rows, session_id: str, now: datetime) -> None:
+    """End a session."""
+    await rows.execute(update(Session).where(Session.id == session_id, Session.ended_at.is_(None)).values(ended_at=now))
+
+
+async def forget_expired(rows: Rows, before: datetime) -> None:
+    """Delete sessions and links whose time passed before ``before``."""
+    await rows.execute(delete(Session).where(Session.expires_at < before))
+    await rows.execute(delete(SignInLink).where(SignInLink.expires_at < before))

@@ -1,0 +1,34 @@
+"""Queries that every feature needs, always for one organisation's rows."""
+
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, func, select
+
+from oneinbox.api.db.database import Rows
+from oneinbox.api.db.tables import Agent, ApiKey, Call, LanguageModel, PublishableKey
+
+Owned = TypeVar("Owned", Agent, ApiKey, Call, LanguageModel, PublishableKey)
+
+MAX_ID_LENGTH = 128
+
+
+def is_plausible_id(text: str) -> bool:
+    """Whether ``text`` could be an id at all; what is not need not reach the database (Postgres refuses NUL)."""
+    return 0 < len(text) <= MAX_ID_LENGTH and text.isascii() and text.isprintable()
+
+
+async def fetch_owned(rows: Rows, table: type[Owned], org_id: str, row_id: str) -> Owned | None:
+    """Return the row if it is there and belongs to the organisation."""
+    if not is_plausible_id(row_id):
+        return None
+    return (await rows.execute(select(table).where(table.id == row_id, table.org_id == org_id))).scalar_one_or_none()
+
+
+async def fetch_page(
+    rows: Rows, query: Select[Owned], table: type[Owned], limit: int, offset: int
+) -> tuple[list[Owned], int]:
+    """Return one page of ``query``, newest first, and how many rows it has in all."""
+    total_query: Select[Any] = query.with_only_columns(func.count(), maintain_column_froms=True)
+    total = (await rows.execute(total_query)).scalar_one()
+    page = query.order_by(table.created_at.desc(), table.id.desc()).limit(limit).offset(offset)
+    return list((await rows.execute(page)).scalars()), total

@@ -1,0 +1,149 @@
+"""Errors on the wire: the only place that knows status numbers, and the one function that writes the body.
+
+::
+
+    {"error": {"code", "message", "param", "request_id"}, "detail": ...}
+
+``detail`` is what FastAPI's own clients look for: the message, or for a body that does not fit the list of
+``{loc, msg, type}``. Every code has a line in ``docs/reference/errors.md``.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, cast
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from oneinbox.core.errors import AppError, ErrorKind
+
+_STATUS = {
+    ErrorKind.INVALID: 422,
+    ErrorKind.UNAUTHENTICATED: 401,
+    ErrorKind.FORBIDDEN: 403,
+    ErrorKind.NOT_FOUND: 404,
+    ErrorKind.CONFLICT: 409,
+    ErrorKind.RATE_LIMITED: 429,
+    ErrorKind.UNAVAILABLE: 503,
+    ErrorKind.INTERNAL: 500,
+}
+_MAX_SHOWN = 200
+_MAX_DETAILS = 20
+_DEFAULT_RETRY_S = 5
+
+
+class HttpRefusal(HTTPException):
+    """A request refused for the way it came (size, content type, JSON), before any rule of ours looked at it."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(status, detail=message)
+        self.code = code
+
+
+def request_id_of(request: Request) -> str:
+    """Return the id that the request's answer carries."""
+    return cast("str", request.scope.get("state", {}).get("request_id", ""))
+
+
+def error_response(
+    status: int,
+    code: str,
+    message: str,
+    *,
+    request_id: str,
+    param: str | None = None,
+    detail: object = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """Write an error."""
+    body = {
+        "error": {"code": code, "message": message, "param": param, "request_id": request_id},
+        "detail": message if detail is None else detail,
+    }
+    return JSONResponse(body, status, headers=dict(headers or {}))
+
+
+async def answer_app_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer an :class:`AppError`."""
+    if not isinstance(error, AppError):
+        raise error
+    headers: dict[str, str] = {}
+    if error.kind is ErrorKind.UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.kind in (ErrorKind.UNAVAILABLE, ErrorKind.RATE_LIMITED):
+        headers["Retry-After"] = str(math.ceil(error.retry_after_s or _DEFAULT_RETRY_S))
+    return error_response(
+        _STATUS[error.kind],
+        error.code,
+        error.message,
+        param=error.param,
+        request_id=request_id_of(request),
+        headers=headers,
+    )
+
+
+async def answer_http_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer what the routing refuses: no such path, wrong method, and :class:`HttpRefusal`."""
+    if not isinstance(error, HTTPException):
+        raise error
+    if isinstance(error, HttpRefusal):
+        code = error.code
+    else:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
+    headers = dict(error.headers or {})
+    if error.status_code == 413:
+        headers["Connection"] = "close"  # the rest of the body stays unread
+    return error_response(
+        error.status_code, code, str(error.detail), request_id=request_id_of(request), headers=headers
+    )
+
+
+async def answer_validation_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer a request that does not fit its schema, naming the field."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    faults = [_fault(item) for item in error.errors()[:_MAX_DETAILS]]
+    first = faults[0]
+    param = _param(first["loc"])
+    message = f"{param}: {first['msg']}" if param else str(first["msg"])
+    return error_response(
+        422, "validation_error", message, param=param, detail=faults, request_id=request_id_of(request)
+    )
+
+
+def _fault(item: Mapping[str, Any]) -> dict[str, Any]:
+    """One entry of ``detail``. Strings that were sent are not sent back: one of them may be a secret."""
+    fault: dict[str, Any] = {
+        "loc": [part if isinstance(part, int) else _short(str(part)) for part in item["loc"]],
+        "msg": _message(item),
+        "type": item["type"],
+    }
+    sent = item.get("input")
+    if sent is None or isinstance(sent, bool | float) or (isinstance(sent, int) and abs(sent) < 2**63):
+        fault["input"] = sent
+    if context := item.get("ctx"):
+        fault["ctx"] = {
+            name: value if isinstance(value, int | float) else _short(str(value)) for name, value in context.items()
+        }
+    return fault
+
+
+def _message(item: Mapping[str, Any]) -> str:
+    match item["type"]:
+        case "extra_forbidden":
+            return "this field is not known here: remove it, or correct its name"
+        case "missing":
+            return "this field is required"
+        case _:
+            return _short(str(item["msg"]).removeprefix("Value error, "))
+
+
+def _param(loc: list[Any]) -> str | None:
+    """``["body", "tts", "speed"]`` is ``tts.speed``."""
+    return ".".join(str(part) for part in loc[1:]) or None
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"

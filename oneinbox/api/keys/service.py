@@ -1,0 +1,190 @@
+"""Keys: making them, and telling whose they are."""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from oneinbox.api.accounts.service import ensure_organisation
+from oneinbox.api.config import ApiConfig
+from oneinbox.api.db.database import Database
+from oneinbox.api.db.owned import fetch_owned
+from oneinbox.api.db.tables import ApiKey, PublishableKey
+from oneinbox.api.http.auth import Caller, invalid_key
+from oneinbox.api.keys import repo
+from oneinbox.api.keys.origins import OriginError, canonical_origins, origin_list, parse_sent_origin
+from oneinbox.api.keys.schemas import (
+    PublishableKeyAnswer,
+    PublishableKeyCreate,
+    PublishableKeyCreated,
+    PublishableKeyPatch,
+)
+from oneinbox.api.keys.secret import PUBLISHABLE, SECRET, hash_of, is_well_formed, make_key
+from oneinbox.core.clock import utc_now
+from oneinbox.core.errors import AppError, ErrorKind
+from oneinbox.core.ids import new_id
+
+_USE_NOTED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretKey:
+    """A secret key that has just been made. ``key`` is shown once and not kept."""
+
+    id: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageCaller:
+    """A web page that asks with a publishable key."""
+
+    org_id: str
+    key_id: str
+    origin: str
+    """As the browser wrote it."""
+
+
+async def create_secret_key(database: Database, name: str) -> SecretKey:
+    """Make a secret key of the first organisation. Works while a server runs on the same database."""
+    made = make_key(SECRET)
+    async with database.write() as rows:
+        organisation = await ensure_organisation(rows)
+        row = ApiKey(
+            id=new_id("key"),
+            org_id=organisation.id,
+            name=name,
+            key_hash=made.hash,
+            key_prefix=made.prefix,
+            last4=made.last4,
+            scopes=[],
+            is_active=True,
+            created_at=utc_now(),
+            last_used_at=None,
+        )
+        rows.add(row)
+    return SecretKey(id=row.id, key=made.text)
+
+
+class KeyService:
+    """Keys of either kind."""
+
+    def __init__(self, database: Database, config: ApiConfig) -> None:
+        self._database = database
+        self._allow_insecure = config.allow_insecure_origins
+
+    async def by_secret_key(self, key: str) -> Caller | None:
+        """Return whose secret key this is; ``None``: nobody's, or switched off."""
+        if not is_well_formed(key, SECRET):
+            return None
+        key_hash = hash_of(key)
+        async with self._database.read() as rows:
+            row = await repo.secret_key_by_hash(rows, key_hash)
+        if row is None or not row.is_active or not hmac.compare_digest(row.key_hash, key_hash):
+            return None
+        await self._note_use(row)
+        return Caller(org_id=row.org_id, key_id=row.id)
+
+    async def by_publishable_key(self, key: str, sent_origins: Sequence[str]) -> PageCaller:
+        """Return whose page asks. Raises ``AppError``: 401 for the key, 403 for the origin."""
+        if key.startswith("oi_sk_"):
+            raise AppError(
+                "publishable_key_required",
+                "this route is for web pages: send a publishable key (oi_pk_...). If a secret key stood in a page, "
+                "delete it now; from a server, use POST /v1/calls/web",
+                ErrorKind.FORBIDDEN,
+            )
+        if not is_well_formed(key, PUBLISHABLE):
+            raise invalid_key()
+        key_hash = hash_of(key)
+        async with self._database.read() as rows:
+            row = await repo.publishable_key_by_hash(rows, key_hash)
+        if row is None or not row.is_active or not hmac.compare_digest(row.key_hash, key_hash):
+            raise invalid_key()
+        origin = parse_sent_origin(sent_origins)
+        if origin is None or not origin_list(tuple(row.allowed_origins)).allows(origin):
+            raise origin_not_allowed(sent_origins)
+        await self._note_use(row)
+        return PageCaller(org_id=row.org_id, key_id=row.id, origin=sent_origins[0])
+
+    async def create(self, org_id: str, body: PublishableKeyCreate) -> PublishableKeyCreated:
+        """Make a publishable key."""
+        origins = self._canonical(body.allowed_origins)
+        made = make_key(PUBLISHABLE)
+        now = utc_now()
+        row = PublishableKey(
+            id=new_id("pk"),
+            org_id=org_id,
+            name=body.name,
+            key_hash=made.hash,
+            key_prefix=made.prefix,
+            last4=made.last4,
+            allowed_origins=origins,
+            scopes=body.scopes,
+            is_active=True,
+            created_at=now,
+            updated_at=now,
+            last_used_at=None,
+        )
+        async with self._database.write() as rows:
+            rows.add(row)
+        return PublishableKeyCreated.model_validate({**_facts(row), "key": made.text})
+
+    async def list_keys(self, org_id: str) -> list[PublishableKeyAnswer]:
+        """Return the organisation's publishable keys, newest first."""
+        async with self._database.read() as rows:
+            found = await repo.publishable_keys(rows, org_id)
+        return [PublishableKeyAnswer.model_validate(row) for row in found]
+
+    async def update(self, org_id: str, key_id: str, body: PublishableKeyPatch) -> PublishableKeyAnswer:
+        """Change what the body says."""
+        said = body.said()
+        if "allowed_origins" in said:
+            said["allowed_origins"] = self._canonical(said["allowed_origins"])
+        async with self._database.write() as rows:
+            row = await fetch_owned(rows, PublishableKey, org_id, key_id)
+            if row is None:
+                raise _not_found(key_id)
+            for name, value in said.items():
+                setattr(row, name, value)
+            row.updated_at = utc_now()
+        return PublishableKeyAnswer.model_validate(row)
+
+    async def delete(self, org_id: str, key_id: str) -> None:
+        """Delete a key: it stops working at once."""
+        async with self._database.write() as rows:
+            row = await fetch_owned(rows, PublishableKey, org_id, key_id)
+            if row is None:
+                raise _not_found(key_id)
+            await rows.delete(row)
+
+    def _canonical(self, origins: Sequence[str]) -> list[str]:
+        try:
+            return canonical_origins(origins, allow_insecure=self._allow_insecure)
+        except OriginError as error:
+            raise AppError("invalid_origin", str(error), ErrorKind.INVALID, param="allowed_origins") from None
+
+    async def _note_use(self, row: ApiKey | PublishableKey) -> None:
+        """Note the use, once a minute at most: a key under load must not cost a write per request."""
+        now: datetime = utc_now()
+        if row.last_used_at is None or now - row.last_used_at >= _USE_NOTED_EVERY:
+            async with self._database.write() as rows:
+                await repo.note_use(rows, type(row), row.id, now)
+
+
+def origin_not_allowed(sent_origins: Sequence[str]) -> AppError:
+    """Return the error for a page that is not on the key's list, or that does not say where it is from."""
+    if len(sent_origins) == 1 and sent_origins[0] != "null":
+        shown = sent_origins[0][:80]
+        message = f"the page's origin {shown!r} is not on the key's list of allowed origins"
+    else:
+        message = "a publishable key works from web pages only, and this request names no origin"
+    return AppError("ORIGIN_NOT_ALLOWED", message, ErrorKind.FORBIDDEN)
+
+
+def _facts(row: PublishableKey) -> dict[str, object]:
+    return PublishableKeyAnswer.model_validate(row).model_dump()
+
+
+def _not_found(key_id: str) -> AppError:
+    return AppError("key_not_found", f"there is no publishable key {key_id[:80]!r}", ErrorKind.NOT_FOUND)

@@ -1,0 +1,91 @@
+"""Language models: the rules."""
+
+from oneinbox.api.db.database import Database
+from oneinbox.api.db.owned import fetch_owned
+from oneinbox.api.db.tables import LanguageModel
+from oneinbox.api.http.paging import Page, PageRequest
+from oneinbox.api.models import repo
+from oneinbox.api.models.schemas import ModelAnswer, ModelCreate, ModelPatch
+from oneinbox.core.clock import utc_now
+from oneinbox.core.errors import AppError, ErrorKind
+from oneinbox.core.ids import new_id
+
+_MAX_NAMED = 10
+
+
+def make_model(org_id: str, body: ModelCreate) -> LanguageModel:
+    """Return a new row, not yet stored."""
+    now = utc_now()
+    return LanguageModel(id=new_id("llm"), org_id=org_id, created_at=now, updated_at=now, **body.model_dump())
+
+
+class ModelService:
+    """Making, reading, changing and deleting models."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, org_id: str, body: ModelCreate) -> ModelAnswer:
+        """Make a model."""
+        row = make_model(org_id, body)
+        async with self._database.write() as rows:
+            rows.add(row)
+        return ModelAnswer.model_validate(row)
+
+    async def page(self, org_id: str, asked: PageRequest) -> Page[ModelAnswer]:
+        """Return one page of models, newest first."""
+        async with self._database.read() as rows:
+            found, total = await repo.page_of_models(rows, org_id, asked.limit, asked.offset)
+        items = [ModelAnswer.model_validate(row) for row in found]
+        return Page(items=items, total=total, limit=asked.limit, offset=asked.offset)
+
+    async def get(self, org_id: str, model_id: str) -> ModelAnswer:
+        """Return one model."""
+        async with self._database.read() as rows:
+            row = await fetch_owned(rows, LanguageModel, org_id, model_id)
+        if row is None:
+            raise model_not_found(model_id)
+        return ModelAnswer.model_validate(row)
+
+    async def update(self, org_id: str, model_id: str, body: ModelPatch) -> ModelAnswer:
+        """Change what the body says: a new provider needs its model's name with it (null: the provider's default)."""
+        said = body.said()
+        async with self._database.write() as rows:
+            row = await fetch_owned(rows, LanguageModel, org_id, model_id)
+            if row is None:
+                raise model_not_found(model_id)
+            if said.get("provider", row.provider) != row.provider and "model" not in said:
+                raise AppError(
+                    "model_required",
+                    "a new provider needs its model's name with it: send provider and model together "
+                    "(model null takes the provider's default)",
+                    ErrorKind.INVALID,
+                    param="model",
+                )
+            for name, value in said.items():
+                setattr(row, name, value)
+            row.updated_at = utc_now()
+        return ModelAnswer.model_validate(row)
+
+    async def delete(self, org_id: str, model_id: str) -> None:
+        """Delete a model that no agent uses."""
+        async with self._database.write() as rows:
+            row = await fetch_owned(rows, LanguageModel, org_id, model_id)
+            if row is None:
+                raise model_not_found(model_id)
+            users = await repo.agents_using(rows, org_id, model_id, _MAX_NAMED + 1)
+            if users:
+                named = ", ".join(f"{name} ({agent_id})" for agent_id, name in users[:_MAX_NAMED])
+                more = " and others" if len(users) > _MAX_NAMED else ""
+                raise AppError(
+                    "model_in_use",
+                    f"the model is used by {named}{more}: give them another model, or delete them first",
+                    ErrorKind.CONFLICT,
+                )
+            await rows.delete(row)
+
+
+def model_not_found(model_id: str, *, param: str | None = None) -> AppError:
+    """Return the error for a model that is not there, or another organisation's."""
+    kind = ErrorKind.NOT_FOUND if param is None else ErrorKind.INVALID
+    return AppError("model_not_found", f"there is no model {model_id[:80]!r}", kind, param=param)
