@@ -1,0 +1,129 @@
+import { useSyncExternalStore } from "react";
+import { createWebCall } from "@/api/calls";
+import { ApiError } from "@/api/http";
+import { microphoneProblem } from "./microphone";
+import { IDLE, isRunning, type Problem, reduce, type TalkEvent, type TalkState } from "./talk-state";
+import { type CallClient, openCall } from "./web-sdk";
+
+/**
+ * The one call that this page may hold. It stands outside React, so that it goes on while one looks at other pages; the SDK
+ * (and livekit-client within it) is loaded when the first call is opened, not before.
+ */
+export class TalkSession {
+  #state: TalkState = IDLE;
+  #client: CallClient | null = null;
+  /** Counts the calls, so that what an older one still reports is dropped. */
+  #generation = 0;
+  #typedCount = 0;
+  readonly #listeners = new Set<() => void>();
+
+  subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  snapshot = (): TalkState => this.#state;
+
+  /** Loudness of both sides now, 0-1. Cheap: meant to be asked for each frame. */
+  levels(): { user: number; agent: number } {
+    return this.#client?.volumeLevels() ?? { user: 0, agent: 0 };
+  }
+
+  /** Open a call. Every failure ends in the state `failed` with a problem to show; nothing is thrown. */
+  async start(agent: { id: string; name: string }): Promise<void> {
+    if (isRunning(this.#state)) return;
+    const generation = ++this.#generation;
+    const current = () => generation === this.#generation;
+    const send = (event: TalkEvent) => {
+      if (current()) this.#apply(event);
+    };
+    send({ type: "start", agentId: agent.id, agentName: agent.name });
+    try {
+      const problem = await microphoneProblem();
+      if (problem) {
+        send({ type: "failed", atMs: Date.now(), reason: null, problem });
+        return;
+      }
+      const call = await createWebCall(agent.id);
+      if (!current()) return;
+      send({ type: "created", callId: call.id });
+      const client = await openCall({ serverUrl: call.server_url, token: call.participant_token, send });
+      if (!current() || !isRunning(this.#state)) {
+        await client.disconnect();
+        return;
+      }
+      this.#client = client;
+      await client.connect();
+      send({ type: "active", atMs: Date.now() });
+    } catch (error) {
+      send({ type: "failed", atMs: Date.now(), reason: null, problem: problemFrom(error) });
+    }
+  }
+
+  async hangUp(): Promise<void> {
+    const client = this.#client;
+    // Said at once: the button must not wait for the network.
+    this.#apply({ type: "ended", atMs: Date.now(), reason: "user_hangup" });
+    this.#generation++;
+    this.#client = null;
+    await client?.disconnect();
+  }
+
+  async setMuted(muted: boolean): Promise<void> {
+    if (!this.#client) return;
+    this.#apply({ type: "muted", muted });
+    try {
+      await (muted ? this.#client.mute() : this.#client.unmute());
+    } catch (error) {
+      this.#apply({ type: "muted", muted: !muted });
+      this.#apply({ type: "notice", problem: problemFrom(error) });
+    }
+  }
+
+  /** Say `text` by typing or clicking; it takes the caller's turn just as speech does. */
+  async sendText(text: string): Promise<void> {
+    const words = text.trim();
+    if (words === "" || this.#state.phase !== "active" || !this.#client) return;
+    this.#apply({ type: "typed", id: String(++this.#typedCount), text: words });
+    try {
+      await this.#client.sendText(words);
+    } catch (error) {
+      this.#apply({ type: "notice", problem: problemFrom(error) });
+    }
+  }
+
+  /** Start the sound where the browser held it back; must be called from a click. */
+  async startAudio(): Promise<void> {
+    await this.#client?.startAudio();
+    this.#apply({ type: "audioBlocked", blocked: false });
+  }
+
+  /** Clear away a call that has ended. */
+  reset(): void {
+    this.#apply({ type: "reset" });
+  }
+
+  #apply(event: TalkEvent): void {
+    const next = reduce(this.#state, event);
+    if (next === this.#state) return;
+    this.#state = next;
+    if (next.phase === "ended" || next.phase === "failed") this.#client = null;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** Any error as something to show: the SDK's have a `reason`, the API's a `code`. */
+export function problemFrom(error: unknown): Problem {
+  if (error instanceof ApiError) return { reason: error.code, message: error.message };
+  if (error instanceof Error) {
+    const reason = "reason" in error && typeof error.reason === "string" ? error.reason : "unknown";
+    return { reason, message: error.message };
+  }
+  return { reason: "unknown", message: "The call could not be started." };
+}
+
+export const talkSession = new TalkSession();
+
+export function useTalk(): TalkState {
+  return useSyncExternalStore(talkSession.subscribe, talkSession.snapshot);
+}

@@ -1,0 +1,36 @@
+import type { OneinboxCall } from "@oneinbox/web-sdk";
+import type { TalkEvent } from "./talk-state";
+
+/** The part of the Web SDK's call that these pages use. */
+export type CallClient = Pick<
+  OneinboxCall,
+  "connect" | "disconnect" | "mute" | "unmute" | "sendText" | "volumeLevels" | "startAudio"
+>;
+
+interface OpenOptions {
+  serverUrl: string;
+  token: string;
+  send: (event: TalkEvent) => void;
+}
+
+/** Load the Web SDK, in a chunk of its own, and make a call whose callbacks become Talk events. */
+export async function openCall({ serverUrl, token, send }: OpenOptions): Promise<CallClient> {
+  const { OneinboxCall } = await import("@oneinbox/web-sdk");
+  return new OneinboxCall({
+    serverUrl,
+    token,
+    onEnded: ({ reason, error }) => {
+      const atMs = Date.now();
+      if (error)
+        send({ type: "failed", atMs, reason: reason === "connect_failed" ? null : reason, problem: error });
+      else send({ type: "ended", atMs, reason: reason === "ended" ? null : reason });
+    },
+    onTranscript: ({ segmentId, role, text, final }) =>
+      send({ type: "transcript", segmentId, role, text, final }),
+    onSuggestions: (phrases) => send({ type: "suggestions", phrases }),
+    onAgentState: (state) => send({ type: "agentState", state }),
+    onAudioBlocked: () => send({ type: "audioBlocked", blocked: true }),
+    onConnectionChange: (health) => send({ type: "reconnecting", reconnecting: health === "reconnecting" }),
+    onError: (problem) => send({ type: "notice", problem }),
+  });
+}
