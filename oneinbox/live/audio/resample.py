@@ -29,7 +29,7 @@ class Resampler:
         common = math.gcd(from_hz, to_hz)
         self._up, self._down = to_hz // common, from_hz // common
         self._bank = _filter_bank(self._up, self._down)
-        self._half = self._bank.shape[1] // 2
+        self._half = len(self._bank[0]) // 2
         # The first output is centred on the first input: half a filter of silence stands before it.
         self._held = np.zeros(self._half - 1, dtype=np.float32)
         self._next = 0
@@ -48,8 +48,8 @@ class Resampler:
         self._odd, pcm = pcm[whole:], pcm[:whole]
         if self._up == self._down or not pcm:
             return pcm
-        samples: npt.NDArray[np.int16] = np.frombuffer(pcm, dtype="<i2")
-        return self._run(samples.astype(np.float32))
+        samples: npt.NDArray[np.float32] = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
+        return self._run(samples)
 
     def flush(self) -> bytes:
         """End the stream; return the last of it. Nothing may be pushed after this."""

@@ -1,1 +1,18 @@
-"""The embedded media endpoint: LiveKit's protocol spoken from inside the worker."""
+"""The embedded media endpoint: LiveKit's protocol spoken from inside the worker, one human and one agent to a room.
+
+::
+
+    endpoint.py   EmbeddedMedia: sockets and legs, and what they share
+      leg.py        one call's leg: joins, rejoins, the page, the agent's mouth; outlives what is below
+        session.py    one signalling socket          signalling.py  its messages    names.py  who is who
+        peer.py       one join's transport           sdp.py         offers, answers
+          aiortc_private.py  DTLS, SRTP keys, SCTP   ice.py stun.py port.py  paths over the one shared port
+          receiver.py sender.py rtp.py               the caller's voice in, the agent's out
+          data.py                                    captions, events, typed text
+      ticker.py     20 ms, for all legs
+"""
+
+from oneinbox.live.media.embedded.endpoint import EmbeddedMedia
+from oneinbox.live.media.embedded.session import SignalSocket
+
+__all__ = ["EmbeddedMedia", "SignalSocket"]

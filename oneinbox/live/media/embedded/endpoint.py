@@ -1,0 +1,184 @@
+"""The embedded media endpoint of one worker: which socket belongs to which leg, and what all legs share."""
+
+import logging
+from collections.abc import Callable
+
+from aioice.ice import get_host_addresses
+from livekit.protocol import models, rtc
+
+from oneinbox.core.link import MediaSettings, OpenSocket
+from oneinbox.live.media.embedded import signalling
+from oneinbox.live.media.embedded.aiortc_private import Certificate
+from oneinbox.live.media.embedded.leg import EmbeddedLeg
+from oneinbox.live.media.embedded.names import RoomNames
+from oneinbox.live.media.embedded.peer import Peer, PeerEvents, parse_first_offer
+from oneinbox.live.media.embedded.port import MediaPort, is_loopback
+from oneinbox.live.media.embedded.sdp import BadOfferError, is_announceable
+from oneinbox.live.media.embedded.session import SignalSession, SignalSocket
+from oneinbox.live.media.embedded.ticker import Ticker
+from oneinbox.live.media.leg import LegListener
+
+_log = logging.getLogger(__name__)
+
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound to
+
+
+class EmbeddedMedia:
+    """Serves LiveKit's clients from inside the worker. Tokens were checked before anything arrives here.
+
+    ``mint_rejoin_token(room_name, identity)`` makes the token by which a client may come back into its call.
+    """
+
+    def __init__(
+        self, settings: MediaSettings, *, mint_rejoin_token: Callable[[str, str], str], complexity: int = 5
+    ) -> None:
+        self._settings = settings
+        self._mint_rejoin_token = mint_rejoin_token
+        self._complexity = complexity
+        self._certificate = Certificate()
+        self._port = MediaPort()
+        self._ticker = Ticker()
+        self._addresses: tuple[str, ...] = ()
+        self._legs: dict[str, EmbeddedLeg] = {}
+        self._sockets: dict[int, SignalSession] = {}
+
+    async def start(self) -> int:
+        """Bind the media port; return its number.
+
+        Raises ``OSError`` that names the port, and ``ValueError`` for an address to announce that is none.
+        """
+        self._addresses = _announced(self._settings)
+        return await self._port.open(self._settings.bind_host, self._settings.port)
+
+    def allow_transports(self, *, udp: bool, tcp: bool) -> None:
+        """Serve clients by UDP, by TCP, or both. For networks, and tests, that have only one."""
+        self._port.udp_enabled, self._port.tcp_enabled = udp, tcp
+
+    @property
+    def tick_late_ms(self) -> float:
+        """How late the latest 20 ms tick was since this was last read, in milliseconds."""
+        return self._ticker.take_late_ms()
+
+    def open_leg(self, *, room_name: str, identity: str, agent_name: str, listener: LegListener) -> EmbeddedLeg:
+        """Make the leg that ``identity`` may join. Raises ``ValueError`` where the room has one."""
+        if room_name in self._legs:
+            raise ValueError(f"the room {room_name} has a leg already")
+        leg = EmbeddedLeg(
+            room_name=room_name,
+            identity=identity,
+            agent_name=agent_name,
+            listener=listener,
+            ticker=self._ticker,
+            ice_servers=self._settings.ice_servers,
+            make_peer=self._make_peer,
+            mint_token=lambda: self._mint_rejoin_token(room_name, identity),
+            on_closed=lambda: self._forget(room_name, leg),
+        )
+        self._legs[room_name] = leg
+        return leg
+
+    def _make_peer(self, names: RoomNames, events: PeerEvents) -> Peer:
+        return Peer(
+            port=self._port,
+            addresses=self._addresses,
+            certificate=self._certificate,
+            names=names,
+            complexity=self._complexity,
+            events=events,
+        )
+
+    def _forget(self, room_name: str, leg: EmbeddedLeg) -> None:
+        if self._legs.get(room_name) is leg:
+            del self._legs[room_name]
+
+    # ---- sockets
+
+    def on_socket_open(self, request: OpenSocket, socket: SignalSocket) -> None:
+        """A client with a valid token wants in: accept or refuse its socket."""
+        leg = self._legs.get(request.room_name)
+        if leg is None:
+            socket.refuse(404, "there is no such call, or it is over")
+            return
+        if leg.identity != request.identity:
+            socket.refuse(401, "the token is for another participant")
+            return
+        if request.path != signalling.PATH_V1:
+            socket.refuse(404, f"only {signalling.PATH_V1} is served here: use a newer LiveKit client")
+            return
+        try:
+            join = signalling.parse_join_request(request.query)
+            if join.HasField("publisher_offer"):
+                parse_first_offer(join.publisher_offer)
+        except (signalling.BadSignalError, BadOfferError) as error:
+            _log.warning("a join is refused: %s", error)
+            socket.refuse(400, str(error))
+            return
+        if join.reconnect and not request.rejoin:
+            socket.refuse(401, "only a rejoin token leads back into a call")
+            return
+        reason = leg.admit(request.token_id, rejoin=request.rejoin)
+        if reason is not None:
+            socket.refuse(401, reason)
+            return
+        socket.accept()
+        self._begin(leg, join, request.socket_id, socket)
+
+    def _begin(self, leg: EmbeddedLeg, join: rtc.JoinRequest, socket_id: int, socket: SignalSocket) -> None:
+        def ended(session: SignalSession) -> None:
+            self._sockets.pop(socket_id, None)
+            leg.signal_lost(session)
+
+        session = SignalSession(socket, leg, mint_token=leg.mint_token, on_end=ended)
+        if join.reconnect:
+            # Its peer cannot be carried over to a new socket: it joins again, into the same leg.
+            session.leave(models.STATE_MISMATCH, rtc.LeaveRequest.RECONNECT)
+            return
+        self._sockets[socket_id] = session
+        leg.begin(session, join)
+
+    def on_socket_data(self, socket_id: int, data: bytes) -> None:
+        """A client sent one message."""
+        session = self._sockets.get(socket_id)
+        if session is not None:
+            session.receive(data)
+
+    def on_socket_closed(self, socket_id: int) -> None:
+        """A client's socket has gone."""
+        session = self._sockets.get(socket_id)
+        if session is not None:
+            session.end()
+
+    async def aclose(self) -> None:
+        """Close every leg and the port."""
+        for leg in list(self._legs.values()):
+            await leg.aclose()
+        self._sockets.clear()
+        await self._port.aclose()
+
+    def holdings(self) -> dict[str, int]:
+        """Return what is held for calls: all zero where no call is left."""
+        sessions, paths = self._port.holdings()
+        return {
+            "legs": len(self._legs),
+            "sockets": len(self._sockets),
+            "ticking": len(self._ticker),
+            "ice_sessions": sessions,
+            "paths": paths,
+        }
+
+
+def _announced(settings: MediaSettings) -> tuple[str, ...]:
+    """Return the addresses that clients are told of."""
+    if settings.announced_addresses:
+        wrong = [address for address in settings.announced_addresses if not is_announceable(address)]
+        if wrong:
+            raise ValueError(f"not an IP address to announce: {', '.join(wrong)}")
+        return settings.announced_addresses
+    if settings.bind_host in _ANY_ADDRESS:
+        found = get_host_addresses(use_ipv4=True, use_ipv6=settings.bind_host == "::")
+        return tuple(dict.fromkeys(found)) or ("127.0.0.1",)
+    if is_announceable(settings.bind_host):
+        return (settings.bind_host,)
+    return (
+        ("127.0.0.1",) if is_loopback(settings.bind_host) else tuple(get_host_addresses(use_ipv4=True, use_ipv6=False))
+    )

@@ -1,0 +1,303 @@
+"""The leg of one call in the embedded endpoint: it outlives sockets, peers and page reloads.
+
+Its life::
+
+    waiting --a token is used--> joined --two-way audio--> active --+--the client leaves--> left (goodbye)
+                                   ^                        |       +--lost for 30 s------> left (lost)
+                                   +---- joins again -------+
+
+What the agent says waits while there is no way to be heard: before the leg is active, and while its path is broken.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from livekit.protocol import models, rtc
+
+from oneinbox.core.link import IceServer
+from oneinbox.core.tasks import TaskScope
+from oneinbox.live.audio.playout import PlayoutQueue
+from oneinbox.live.engine.ports import Caption
+from oneinbox.live.media.embedded import data, signalling
+from oneinbox.live.media.embedded.names import RoomNames, new_names, new_sid
+from oneinbox.live.media.embedded.peer import Peer, PeerEvents
+from oneinbox.live.media.embedded.session import SignalSession
+from oneinbox.live.media.embedded.ticker import Ticker
+from oneinbox.live.media.leg import LegListener, MediaLeg
+
+_log = logging.getLogger(__name__)
+
+GRACE_S = 30.0
+"""How long a client that vanished may take to come back."""
+CLOSED_GRACE_S = 10.0
+"""The same, where it closed its connection itself, or never had one."""
+MUTED_START_S = 3.0
+"""A microphone that is published muted may send nothing: the call starts without it after this."""
+_WATCH_EVERY_TICKS = 50
+
+PeerMaker = Callable[[RoomNames, PeerEvents], Peer]
+
+
+class EmbeddedLeg(MediaLeg):
+    """One participant's leg. All methods are called on the worker's event loop."""
+
+    def __init__(
+        self,
+        *,
+        room_name: str,
+        identity: str,
+        agent_name: str,
+        listener: LegListener,
+        ticker: Ticker,
+        ice_servers: tuple[IceServer, ...],
+        make_peer: PeerMaker,
+        mint_token: Callable[[], str],
+        on_closed: Callable[[], None],
+    ) -> None:
+        self.identity = identity
+        self._listener = listener
+        self._ticker = ticker
+        self._ice_servers = ice_servers
+        self._make_peer = make_peer
+        self.mint_token = mint_token
+        """Makes a token to come back with."""
+        self._on_closed = on_closed
+        self._names = new_names(room_name, identity, agent_name)
+        self._tasks = TaskScope(f"leg {room_name}")
+        self._closing: list[asyncio.Task[None]] = []
+        """Peers on their way out: not to be cut short."""
+        self._queue = PlayoutQueue()
+        self._outbox = data.DataQueue()
+        self._inbox = data.TextInbox()
+        self._attributes: dict[str, str] = {}
+        self._info_version = 1
+        self._burned: set[str] = set()
+        self._session: SignalSession | None = None
+        self._peer: Peer | None = None
+        self._microphone: models.TrackInfo | None = None
+        self._published_at_s = 0.0
+        self._joined = self._active = self._left = False
+        self._heard = False
+        self._signal_lost_at_s = 0.0
+        self._peer_down_at_s: float | None = None
+        self._ticks = 0
+
+    # ---- MediaLeg
+
+    @property
+    def playout(self) -> PlayoutQueue:
+        """The agent's mouth on this leg. What is written before the leg is active waits until it is."""
+        return self._queue
+
+    def show_caption(self, caption: Caption) -> None:
+        """Show or replace a stretch of transcript."""
+        sid = None if self._microphone is None else self._microphone.sid
+        self._outbox.put(data.caption_packets(caption, self._names, sid), f"caption {caption.segment_id}")
+
+    def set_attributes(self, attributes: Mapping[str, str]) -> None:
+        """Merge into the agent's participant attributes."""
+        self._attributes.update(attributes)
+        self._info_version += 1
+        if self._session is not None:
+            self._session.send(signalling.update(self._agent_info()))
+
+    def send_event(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Send an event of topic ``oi.event`` to the page."""
+        self._outbox.put([_event(kind, data, self._names)])
+
+    async def aclose(self) -> None:
+        """Tell the participant that the call is over and free everything. Harmless when called again."""
+        self._left = True
+        self._ticker.remove(self)
+        self._on_closed()
+        self._drop_connection(models.ROOM_DELETED)
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        self._closing.clear()
+        await self._tasks.aclose()
+
+    # ---- joining
+
+    def admit(self, token_id: str, *, rejoin: bool) -> str | None:
+        """Use up a token; return why it is refused, or ``None``."""
+        if self._left:
+            return "the call is over"
+        if rejoin:
+            return None if self._joined else "a rejoin token cannot start a call"
+        if token_id in self._burned:
+            return "token already used"
+        if self._joined:
+            return "this call was joined with another token"
+        self._burned.add(token_id)
+        return None
+
+    def begin(self, session: SignalSession, join: rtc.JoinRequest) -> None:
+        """Let an admitted client in: the first time, or again in place of whoever held the leg before."""
+        self._closing = [task for task in self._closing if not task.done()]
+        self._drop_connection(models.DUPLICATE_IDENTITY)
+        self._names = self._names._replace(user_sid=new_sid("PA"))
+        self._session = session
+        self._peer = self._make_peer(
+            self._names,
+            PeerEvents(self._on_up, self._on_down, self._on_audio, self._on_data, self._outbox.attach),
+        )
+        self._ticker.add(self)
+        session.send(signalling.join_response(self._names, self._user_info(), self._agent_info(), self._ice_servers))
+        if join.HasField("publisher_offer"):
+            self.offered(session, join.publisher_offer)
+        for request in join.add_track_requests:
+            self.track_asked(session, rtc.SignalRequest(add_track=request))
+        session.start_refreshing()
+        if not self._joined:
+            self._joined = True
+            self._listener.on_joined()
+
+    def _drop_connection(self, reason: models.DisconnectReason) -> None:
+        """Let go of the socket and the peer in use, and of what belongs to them."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.leave(reason)
+        peer, self._peer = self._peer, None
+        self._outbox.attach(None)
+        self._inbox.clear()
+        self._microphone = None
+        self._heard = False
+        self._peer_down_at_s = None
+        if peer is not None:
+            self._closing.append(self._tasks.spawn(peer.aclose(), "close peer"))
+
+    def signal_lost(self, session: SignalSession) -> None:
+        """A socket has gone. Where it was the one in use, its client has a while to come back."""
+        if session is self._session:
+            self._session = None
+            self._signal_lost_at_s = asyncio.get_running_loop().time()
+
+    # ---- SignalHandler
+
+    def offered(self, session: SignalSession, offer: rtc.SessionDescription) -> None:
+        """Answer an offer; raises :class:`sdp.BadOfferError`."""
+        if session is not self._session or self._peer is None:
+            return
+        answer = self._peer.answer(offer.sdp)
+        if not answer.client_sends:
+            self._microphone = None
+        session.send(signalling.answer(answer.sdp, offer.id, answer.mid_to_track_id))
+
+    def track_asked(self, session: SignalSession, request: rtc.SignalRequest) -> None:
+        """Publish the microphone; refuse any other track."""
+        asked = request.add_track
+        allowed = asked.type == models.AUDIO and asked.source in (models.MICROPHONE, models.UNKNOWN)
+        if not allowed:
+            reason, message = rtc.RequestResponse.NOT_ALLOWED, "only a microphone can be published here"
+        elif self._microphone is not None:
+            reason, message = rtc.RequestResponse.LIMIT_EXCEEDED, "one microphone is published already"
+        else:
+            self._microphone = signalling.microphone_info(asked, new_sid("TR"))
+            self._published_at_s = asyncio.get_running_loop().time()
+            session.send(signalling.track_published(asked.cid, self._microphone))
+            return
+        session.send(signalling.refusal(request, "add_track", reason, message))
+
+    def muted(self, track_sid: str, *, muted: bool) -> None:
+        """The client muted or unmuted its microphone."""
+        if self._microphone is not None and self._microphone.sid == track_sid:
+            self._microphone.muted = muted
+
+    def said_goodbye(self, session: SignalSession) -> None:
+        """The client leaves for good."""
+        if session is self._session:
+            self._leave(said_goodbye=True)
+
+    # ---- the peer
+
+    def _on_up(self) -> None:
+        self._info_version += 1
+        if self._session is not None:
+            self._session.send(signalling.update(self._user_info()))
+        if self._active and self._peer is not None:
+            self._peer.start_filling(asyncio.get_running_loop().time())
+        self._start_if_ready()
+
+    def _on_down(self) -> None:
+        self._peer_down_at_s = asyncio.get_running_loop().time()
+
+    def _on_audio(self, pcm: bytes) -> None:
+        if not self._heard:
+            self._heard = True
+            self._start_if_ready()
+        if self._active and not self._left:
+            self._listener.on_audio(pcm)
+
+    def _on_data(self, message: bytes) -> None:
+        text = self._inbox.receive(message)
+        if text is not None and not self._left:
+            self._listener.on_text(text)
+
+    def _start_if_ready(self) -> None:
+        if self._active or self._left or self._peer is None or not self._peer.up or self._microphone is None:
+            return
+        now_s = asyncio.get_running_loop().time()
+        if self._heard or (self._microphone.muted and now_s - self._published_at_s >= MUTED_START_S):
+            self._active = True
+            self._peer.start_filling(now_s)
+            self._listener.on_active()
+
+    # ---- time
+
+    def tick(self, now_s: float, skipped: int) -> None:
+        """Every 20 ms."""
+        self._ticks += 1
+        if self._ticks % _WATCH_EVERY_TICKS == 0:
+            self._watch(now_s)
+        peer = self._peer
+        if peer is None or not peer.up:
+            return
+        frame = self._queue.pull() if self._active and peer.is_alive(now_s) else None
+        peer.tick(now_s, skipped, frame)
+        if frame is not None:
+            self._queue.frame_sent()
+
+    def tick_failed(self) -> None:
+        """A tick raised: this leg cannot go on."""
+        self._leave(said_goodbye=False)
+
+    def _watch(self, now_s: float) -> None:
+        """Find out whether the client is gone for good."""
+        self._start_if_ready()
+        peer = self._peer
+        if self._session is None:
+            waited_s = now_s - self._signal_lost_at_s
+            closed = not self._active or self._peer_down_at_s is not None
+            if waited_s >= (CLOSED_GRACE_S if closed else GRACE_S):
+                self._leave(said_goodbye=False)
+        elif peer is not None and not peer.is_alive(now_s):
+            if self._peer_down_at_s is None:
+                self._peer_down_at_s = now_s
+            elif now_s - self._peer_down_at_s >= GRACE_S:
+                self._leave(said_goodbye=False)
+        else:
+            self._peer_down_at_s = None
+
+    def _leave(self, *, said_goodbye: bool) -> None:
+        if self._left:
+            return
+        self._left = True
+        self._ticker.remove(self)
+        self._on_closed()
+        self._drop_connection(models.CLIENT_INITIATED if said_goodbye else models.CONNECTION_TIMEOUT)
+        self._listener.on_left(said_goodbye=said_goodbye)
+
+    # ---- what clients are told
+
+    def _agent_info(self) -> models.ParticipantInfo:
+        return signalling.agent_info(self._names, self._attributes, self._info_version)
+
+    def _user_info(self) -> models.ParticipantInfo:
+        tracks = [] if self._microphone is None else [self._microphone]
+        up = self._peer is not None and self._peer.up
+        return signalling.user_info(self._names, active=up, tracks=tracks, version=self._info_version)
+
+
+def _event(kind: str, values: Mapping[str, Any], names: RoomNames) -> bytes:
+    return data.event_packet(kind, values, names)

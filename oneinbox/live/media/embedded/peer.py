@@ -1,0 +1,253 @@
+"""One PeerConnection's worth of transport: ICE-lite, DTLS, SRTP, RTP both ways and a data channel, for one join.
+
+It always answers and never offers (single PeerConnection). A client that joins again gets a new peer.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from aiortc import RTCDataChannel
+from livekit.protocol import rtc
+
+from oneinbox.core.tasks import TaskScope
+from oneinbox.live.audio.opus import OpusError
+from oneinbox.live.media.embedded import rtp, sdp
+from oneinbox.live.media.embedded.aiortc_private import Certificate, SecureTransport, SrtpError, SrtpSession
+from oneinbox.live.media.embedded.data import Channel
+from oneinbox.live.media.embedded.ice import IceSession
+from oneinbox.live.media.embedded.names import RoomNames
+from oneinbox.live.media.embedded.port import MediaPort
+from oneinbox.live.media.embedded.receiver import AudioReceiver
+from oneinbox.live.media.embedded.sender import AudioSender
+
+_log = logging.getLogger(__name__)
+
+_ALIVE_S = 8.0
+"""A client's checks come every 2.5 s or oftener: after this long without anything, its path is broken."""
+_RELIABLE_CHANNEL = "_reliable"
+
+
+class PeerEvents(NamedTuple):
+    """Who is told what. None of these may block or raise."""
+
+    on_up: Callable[[], None]
+    """DTLS and SCTP stand."""
+    on_down: Callable[[], None]
+    """The client closed the connection, or the handshake failed."""
+    on_audio: Callable[[bytes], None]
+    """One 20 ms frame of 16 kHz audio."""
+    on_data: Callable[[bytes], None]
+    """One message of a data channel."""
+    on_channel: Callable[[Channel | None], None]
+    """The reliable data channel is open, or gone, or has room again."""
+
+
+class Answer(NamedTuple):
+    """What an offer is answered with."""
+
+    sdp: str
+    mid_to_track_id: dict[str, str]
+    client_sends: bool
+    """Whether a microphone is offered."""
+
+
+class Peer:
+    """The transport of one join."""
+
+    def __init__(
+        self,
+        *,
+        port: MediaPort,
+        addresses: tuple[str, ...],
+        certificate: Certificate,
+        names: RoomNames,
+        complexity: int,
+        events: PeerEvents,
+    ) -> None:
+        self._port = port
+        self._addresses = addresses
+        self._names = names
+        self._events = events
+        self._tasks = TaskScope(f"peer {names.user_sid}")
+        self._ice = IceSession(self._on_packet, self._on_path)
+        self._secure = SecureTransport(
+            certificate, send=self._ice.send, on_closed=self._on_closed, on_channel=self._on_channel
+        )
+        self._sender = AudioSender(names.agent_sid, complexity=complexity)
+        self._receiver: AudioReceiver | None = None
+        self._srtp: tuple[SrtpSession, SrtpSession] | None = None
+        self._offer: sdp.Offer | None = None
+        self._setup = "active"
+        self._voice_mid: str | None = None
+        self._connecting = False
+        self.up = False
+        self.down = False
+        port.add(self._ice)
+
+    # ---- offers
+
+    def answer(self, text: str) -> Answer:
+        """Answer an offer, the first or a later one; raises :class:`sdp.BadOfferError`."""
+        offer = sdp.parse_offer(text)
+        if self._offer is None:
+            self._setup = "passive" if offer.setup == "active" else "active"
+        elif offer.ufrag != self._offer.ufrag:
+            self._port.restart(self._ice)
+        self._offer = offer
+        self._ice.remote_ufrag = offer.ufrag
+        self._voice_mid = sdp.agent_section(offer, self._voice_mid)
+        microphone = sdp.microphone_section(offer)
+        for section in offer.sections:
+            if section.mid == self._voice_mid and section.opus is not None:
+                self._sender.payload_type = section.opus
+        if microphone is not None and microphone.opus is not None:
+            if self._receiver is None:
+                self._receiver = AudioReceiver(microphone.opus, self._events.on_audio)
+            self._receiver.payload_type = microphone.opus
+        return Answer(
+            self._write_answer(offer, None if microphone is None else microphone.mid),
+            {} if self._voice_mid is None else {self._voice_mid: self._names.agent_track_sid},
+            microphone is not None,
+        )
+
+    def _write_answer(self, offer: sdp.Offer, microphone_mid: str | None) -> str:
+        candidates = sdp.host_candidates(
+            self._addresses, self._port.number, udp=self._port.udp_enabled, tcp=self._port.tcp_enabled
+        )
+        local = sdp.LocalSide(self._ice.ufrag, self._ice.password, self._secure.fingerprints, self._setup, candidates)
+        voice = sdp.AgentVoice(
+            self._voice_mid or "",
+            self._sender.ssrc,
+            self._names.agent_stream_id,
+            self._names.agent_track_sid,
+            self._names.agent_sid,
+        )
+        return sdp.write_answer(offer, local, voice, microphone_mid)
+
+    # ---- coming up and going down
+
+    def _on_path(self) -> None:
+        if not self._connecting:
+            self._connecting = True
+            self._tasks.spawn(self._connect(), "connect")
+
+    async def _connect(self) -> None:
+        offer = self._offer
+        if offer is None:  # a check came that nobody but we could have made possible: impossible, and harmless
+            return
+        data = next((section for section in offer.sections if section.kind == "application"), None)
+        stands = await self._secure.connect(
+            offer.fingerprints,
+            begins=self._setup == "active",
+            sctp_port=None if data is None else data.sctp_port,
+        )
+        if stands:
+            self._srtp = self._secure.srtp()
+            self.up = True
+            self._events.on_up()
+        else:
+            _log.warning("the DTLS handshake with %s failed", self._names.user_identity)
+            self._on_closed()
+
+    def _on_closed(self) -> None:
+        if not self.down:
+            self.up, self.down = False, True
+            self._tasks.spawn(self._secure.end_data(), "end data")
+            self._events.on_channel(None)
+            self._events.on_down()
+
+    def is_alive(self, now_s: float) -> bool:
+        """Whether media can flow: the connection stands, and something was heard lately."""
+        heard_at_s = self._ice.heard_at_s
+        return self.up and heard_at_s is not None and now_s - heard_at_s < _ALIVE_S
+
+    async def aclose(self) -> None:
+        """Say goodbye and free everything."""
+        self.up, was_up = False, self.up
+        self.down = True
+        if was_up:
+            self._send_rtcp(self._sender.goodbye())
+        await self._tasks.aclose()
+        await self._secure.aclose()
+        self._port.remove(self._ice)
+        self._sender.close()
+        if self._receiver is not None:
+            self._receiver.close()
+            self._receiver = None
+
+    # ---- packets in
+
+    def _on_packet(self, data: bytes, now_s: float) -> None:
+        first = data[0]
+        if 128 <= first <= 191 and len(data) > 12:
+            if self._srtp is not None:
+                self._on_srtp(data, now_s, self._srtp[0])
+        elif 20 <= first <= 63:
+            self._secure.receive(data)
+
+    def _on_srtp(self, data: bytes, now_s: float, session: SrtpSession) -> None:
+        receiver = self._receiver
+        try:
+            if rtp.is_rtcp(data):
+                senders, _ = rtp.parse_rtcp(session.unprotect_rtcp(data))
+                if receiver is not None:
+                    for sender in senders:
+                        receiver.note(sender, now_s)
+            else:
+                packet = rtp.parse_rtp(session.unprotect(data))
+                if receiver is not None:
+                    receiver.receive(packet, now_s)
+        except (SrtpError, rtp.MalformedPacketError) as error:
+            _log.debug("a packet is dropped: %s", error)
+            return
+        self._ice.confirm(now_s)
+
+    def start_filling(self, now_s: float) -> None:
+        """Deliver silence from now on where the client sends nothing."""
+        if self._receiver is not None:
+            self._receiver.start_filling(now_s)
+
+    # ---- packets out
+
+    def tick(self, now_s: float, skipped: int, frame: bytes | None) -> None:
+        """Every 20 ms: send the agent's next frame (or silence), and let the receiving side keep time."""
+        if self._srtp is None or not self.up:
+            return
+        if self._voice_mid is not None:
+            self._sender.skip(skipped)
+            try:
+                packet = self._sender.next_packet(frame)
+            except OpusError:
+                _log.exception("a frame of %d bytes cannot be encoded", 0 if frame is None else len(frame))
+                return
+            self._ice.send(self._srtp[1].protect(packet))
+            if self._sender.report_due:
+                reception = None if self._receiver is None else self._receiver.report(now_s)
+                self._send_rtcp(self._sender.report(reception))
+        if self._receiver is not None:
+            self._receiver.tick(now_s)
+
+    def _send_rtcp(self, packet: bytes) -> None:
+        if self._srtp is not None:
+            self._ice.send(self._srtp[1].protect_rtcp(packet))
+
+    # ---- data channels
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        channel.on("message", self._on_message)
+        if channel.label == _RELIABLE_CHANNEL:
+            channel.bufferedAmountLowThreshold = 64 * 1024
+            channel.on("bufferedamountlow", lambda: self._events.on_channel(channel))
+            self._events.on_channel(channel)
+
+    def _on_message(self, message: bytes | str) -> None:
+        if isinstance(message, bytes) and len(message) <= sdp.MAX_DATA_MESSAGE_BYTES:
+            self._events.on_data(message)
+
+
+def parse_first_offer(description: rtc.SessionDescription) -> None:
+    """Raise :class:`sdp.BadOfferError` where a description is not an offer that could be answered."""
+    if description.type != "offer":
+        raise sdp.BadOfferError(f"a description of type {description.type!r}")
+    sdp.parse_offer(description.sdp)

@@ -1,0 +1,219 @@
+"""LiveKit's signalling as messages: what a client asks in its join, and what it is told.
+
+Wire types: https://github.com/livekit/protocol (``livekit_rtc.proto``, ``livekit_models.proto``). Only bytes and
+protobuf here; :mod:`session` holds the conversation. Names and numbers that clients insist on stand here too.
+"""
+
+import base64
+import binascii
+import time
+import zlib
+from collections.abc import Iterable, Mapping
+
+from google.protobuf.message import DecodeError
+from livekit.protocol import models, rtc
+
+from oneinbox import __version__
+from oneinbox.core.link import IceServer
+from oneinbox.live.media.embedded.names import AGENT_IDENTITY, RoomNames
+
+PATH_V1 = "/rtc/v1"
+MAX_MESSAGE_BYTES = 64 * 1024
+_MAX_JOIN_BYTES = 256 * 1024
+_COMPATIBLE_VERSION = "1.9.0"
+"""The release of LiveKit's server whose behaviour clients may expect. Clients refuse features to older ones (RPC below
+1.8.0), so this cannot be our own number; ``node_id`` and ``debug_info`` say who we are."""
+_PROTOCOL = 16
+_PING_INTERVAL_S, _PING_TIMEOUT_S = 10, 20
+_MIME = "audio/opus"
+_GZIP_WINDOW = 31
+
+
+class BadSignalError(ValueError):
+    """A client's message cannot be understood."""
+
+
+# ---- what the client says
+
+
+def parse_join_request(query: Mapping[str, str]) -> rtc.JoinRequest:
+    """Return the join request of a ``/rtc/v1`` URL; raises :class:`BadSignalError`."""
+    encoded = query.get("join_request", "")
+    if not encoded or len(encoded) > MAX_MESSAGE_BYTES:
+        raise BadSignalError("no join_request, or one that is too long")
+    try:
+        wrapped = rtc.WrappedJoinRequest.FromString(
+            base64.urlsafe_b64decode(encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4))
+        )
+        inner = wrapped.join_request
+        if wrapped.compression == rtc.WrappedJoinRequest.GZIP:
+            unpacker = zlib.decompressobj(_GZIP_WINDOW)
+            inner = unpacker.decompress(inner, _MAX_JOIN_BYTES)
+            if unpacker.unconsumed_tail:
+                raise BadSignalError("the join_request unpacks to too much")
+        return rtc.JoinRequest.FromString(inner)
+    except (binascii.Error, ValueError, zlib.error, DecodeError) as error:
+        raise BadSignalError(f"the join_request cannot be read: {error}") from None
+
+
+def parse_request(data: bytes) -> rtc.SignalRequest:
+    """Return one message of a client; raises :class:`BadSignalError`."""
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise BadSignalError(f"a signalling message of {len(data)} bytes")
+    try:
+        return rtc.SignalRequest.FromString(data)
+    except DecodeError:
+        raise BadSignalError("a signalling message that is not one") from None
+
+
+# ---- what it is told
+
+
+def agent_info(names: RoomNames, attributes: Mapping[str, str], version: int) -> models.ParticipantInfo:
+    """Describe the agent. ``version`` counts up with every change, or clients ignore it."""
+    return models.ParticipantInfo(
+        sid=names.agent_sid,
+        identity=AGENT_IDENTITY,
+        name=names.agent_name,
+        state=models.ParticipantInfo.ACTIVE,
+        kind=models.ParticipantInfo.AGENT,
+        is_publisher=True,
+        joined_at=int(time.time()),
+        version=version,
+        attributes=dict(attributes),
+        permission=models.ParticipantPermission(can_subscribe=True, can_publish=True, can_publish_data=True),
+        tracks=[
+            models.TrackInfo(
+                sid=names.agent_track_sid,
+                type=models.AUDIO,
+                name="agent",
+                source=models.MICROPHONE,
+                mime_type=_MIME,
+                disable_red=True,
+                stream=names.agent_sid,
+            )
+        ],
+    )
+
+
+def user_info(
+    names: RoomNames, *, active: bool, tracks: Iterable[models.TrackInfo], version: int
+) -> models.ParticipantInfo:
+    """Describe the participant to itself."""
+    return models.ParticipantInfo(
+        sid=names.user_sid,
+        identity=names.user_identity,
+        state=models.ParticipantInfo.ACTIVE if active else models.ParticipantInfo.JOINED,
+        joined_at=int(time.time()),
+        version=version,
+        tracks=tracks,
+        permission=models.ParticipantPermission(
+            can_subscribe=True,
+            can_publish=True,
+            can_publish_data=True,
+            can_publish_sources=[models.MICROPHONE],
+        ),
+    )
+
+
+def microphone_info(request: rtc.AddTrackRequest, sid: str) -> models.TrackInfo:
+    """Describe the microphone that a client asked to publish."""
+    return models.TrackInfo(
+        sid=sid,
+        type=models.AUDIO,
+        name=request.name,
+        muted=request.muted,
+        source=models.MICROPHONE,
+        stream=request.stream,
+        mime_type=_MIME,
+        disable_dtx=True,
+        disable_red=True,
+    )
+
+
+def join_response(
+    names: RoomNames, user: models.ParticipantInfo, agent: models.ParticipantInfo, ice_servers: Iterable[IceServer]
+) -> rtc.SignalResponse:
+    """Return the first message of a session."""
+    return rtc.SignalResponse(
+        join=rtc.JoinResponse(
+            room=models.Room(sid=names.room_sid, name=names.room_name, num_participants=2),
+            participant=user,
+            other_participants=[agent],
+            server_version=_COMPATIBLE_VERSION,
+            server_info=models.ServerInfo(
+                edition=models.ServerInfo.Standard,
+                version=_COMPATIBLE_VERSION,
+                protocol=_PROTOCOL,
+                node_id="oneinbox",
+                debug_info=f"OneInbox {__version__}",
+            ),
+            ice_servers=[
+                rtc.ICEServer(urls=server.urls, username=server.username, credential=server.credential)
+                for server in ice_servers
+            ],
+            subscriber_primary=False,
+            fast_publish=True,
+            ping_interval=_PING_INTERVAL_S,
+            ping_timeout=_PING_TIMEOUT_S,
+            enabled_publish_codecs=[models.Codec(mime=_MIME)],
+        )
+    )
+
+
+def answer(sdp: str, offer_id: int, mid_to_track_id: Mapping[str, str]) -> rtc.SignalResponse:
+    """Return the answer to an offer; clients drop one whose ``offer_id`` is not their latest."""
+    return rtc.SignalResponse(
+        answer=rtc.SessionDescription(type="answer", sdp=sdp, id=offer_id, mid_to_track_id=dict(mid_to_track_id))
+    )
+
+
+def leave(
+    reason: models.DisconnectReason,
+    action: rtc.LeaveRequest.Action = rtc.LeaveRequest.DISCONNECT,
+) -> rtc.SignalResponse:
+    """Tell a client to go, or (``RECONNECT``) to come back by a full join."""
+    again = action == rtc.LeaveRequest.RECONNECT
+    return rtc.SignalResponse(leave=rtc.LeaveRequest(can_reconnect=again, reason=reason, action=action))
+
+
+def update(*participants: models.ParticipantInfo) -> rtc.SignalResponse:
+    """Tell what became of participants."""
+    return rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=participants))
+
+
+def track_published(cid: str, track: models.TrackInfo) -> rtc.SignalResponse:
+    """Tell a client that its track has a name, so that it may offer it."""
+    return rtc.SignalResponse(track_published=rtc.TrackPublishedResponse(cid=cid, track=track))
+
+
+_ECHOED = {
+    "trickle": "trickle",
+    "add_track": "add_track",
+    "mute": "mute",
+    "update_metadata": "update_metadata",
+    "update_audio_track": "update_audio_track",
+    "update_video_track": "update_video_track",
+    "publish_data_track_request": "publish_data_track",
+    "unpublish_data_track_request": "unpublish_data_track",
+}
+"""Requests that a refusal can name, and the name that it has there."""
+
+
+def refusal(
+    request: rtc.SignalRequest, kind: str, reason: rtc.RequestResponse.Reason, message: str
+) -> rtc.SignalResponse:
+    """Return why the request of ``kind`` was not carried out."""
+    asked = getattr(request, kind)
+    response = rtc.RequestResponse(request_id=getattr(asked, "request_id", 0), reason=reason, message=message)
+    if kind in _ECHOED:
+        getattr(response, _ECHOED[kind]).CopyFrom(asked)
+    return rtc.SignalResponse(request_response=response)
+
+
+def pongs(request: rtc.SignalRequest) -> rtc.SignalResponse:
+    """Return the answer to either form of ping."""
+    now_ms = time.time_ns() // 1_000_000
+    if request.WhichOneof("message") == "ping":
+        return rtc.SignalResponse(pong=now_ms)
+    return rtc.SignalResponse(pong_resp=rtc.Pong(last_ping_timestamp=request.ping_req.timestamp, timestamp=now_ms))
