@@ -1,5 +1,6 @@
 """Types of fields that many bodies share. All are strict: ``"1"`` is no number, ``1`` is no text."""
 
+import re
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -7,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 MAX_DEPTH = 20
 _MAX_INT = 2**63
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Body(BaseModel):
@@ -59,6 +61,26 @@ def _storable(value: Any, depth: int = 0) -> None:
             raise PydanticCustomError("not_json", "this is not a JSON value")
 
 
+def _without_controls(value: Any, depth: int = 0) -> Any:
+    """Return a JSON value without control characters (line feed and tab stay): it is going to be spoken."""
+    if depth > MAX_DEPTH:
+        return value  # refused by the check that follows
+    match value:
+        case str():
+            return _CONTROLS.sub("", value)
+        case dict():
+            items = cast("dict[str, Any]", value).items()
+            return {_CONTROLS.sub("", name): _without_controls(item, depth + 1) for name, item in items}
+        case list():
+            return [_without_controls(item, depth + 1) for item in cast("list[Any]", value)]
+        case _:
+            return value
+
+
+def _spoken_object(value: dict[str, Any]) -> dict[str, Any]:
+    return _storable_object(_without_controls(value))
+
+
 def _storable_object(value: dict[str, Any]) -> dict[str, Any]:
     _storable(value)
     return value
@@ -77,5 +99,7 @@ Word = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_no_nu
 """A provider's, model's or voice's name; an id."""
 Name = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_no_nul), AfterValidator(_not_blank)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_storable_object)]
+Variables = Annotated[dict[str, Any], AfterValidator(_spoken_object)]
+"""What fills ``{{name}}``; control characters are taken out of it."""
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Pace = Annotated[float, Field(ge=0.5, le=2.0)]

@@ -1,0 +1,158 @@
+"""Agents: the rules."""
+
+from typing import Any
+
+from oneinbox.api.agents import repo
+from oneinbox.api.agents.schemas import AgentAnswer, AgentCreate, AgentPatch, Transcriber, Tts
+from oneinbox.api.agents.stages import Wish, Wishes, serving_providers
+from oneinbox.api.config import ApiConfig
+from oneinbox.api.db.database import Database, Rows
+from oneinbox.api.db.owned import fetch_owned
+from oneinbox.api.db.tables import Agent, LanguageModel
+from oneinbox.api.http.paging import Page, PageRequest
+from oneinbox.api.models.schemas import DEFAULT, ModelCreate
+from oneinbox.api.models.service import make_model, model_not_found
+from oneinbox.core.clock import utc_now
+from oneinbox.core.errors import AppError, ErrorKind
+from oneinbox.core.ids import new_id
+
+_MODEL_NAME = "{} (model)"
+_NAME_LENGTH = 255
+
+
+async def add_agent(rows: Rows, org_id: str, body: AgentCreate) -> tuple[Agent, LanguageModel]:
+    """Add an agent, and a model for it where the body names none, in the caller's transaction."""
+    if body.llm_id is None:
+        name = _MODEL_NAME.format(body.name[: _NAME_LENGTH - len(_MODEL_NAME)])
+        model = make_model(org_id, ModelCreate(name=name))
+        rows.add(model)
+        await rows.flush()
+    else:
+        model = await _model(rows, org_id, body.llm_id)
+    now = utc_now()
+    said = body.model_dump(exclude={"llm_id", "transcriber", "tts", "metadata"})
+    agent = Agent(
+        id=new_id("agt"),
+        org_id=org_id,
+        llm_id=model.id,
+        transcriber=_merged({}, body.transcriber),
+        tts=_merged({}, body.tts),
+        custom_metadata=body.metadata,
+        created_at=now,
+        updated_at=now,
+        **said,
+    )
+    rows.add(agent)
+    await rows.flush()
+    return agent, model
+
+
+def wishes_of(agent: Agent, model: LanguageModel) -> Wishes:
+    """Return what the agent asks for at each stage."""
+    return Wishes(
+        llm=Wish(provider=model.provider, model=model.model),
+        stt=Wish(provider=agent.transcriber.get("provider", DEFAULT), model=agent.transcriber.get("model")),
+        tts=Wish(
+            provider=agent.tts.get("provider", DEFAULT),
+            model=agent.tts.get("model"),
+            voice=agent.tts.get("voice_id"),
+        ),
+    )
+
+
+def effective_prompt(system_prompt: str, job_description: str | None) -> str:
+    """Return what the model is told: its prompt, then the agent's own job description."""
+    return "\n\n".join(part for part in (system_prompt.strip(), (job_description or "").strip()) if part)
+
+
+class AgentService:
+    """Making, reading, changing and deleting agents."""
+
+    def __init__(self, database: Database, config: ApiConfig) -> None:
+        self._database = database
+        self._config = config
+
+    async def create(self, org_id: str, body: AgentCreate) -> AgentAnswer:
+        """Make an agent; its model and voice come with it, in one transaction."""
+        async with self._database.write() as rows:
+            agent, model = await add_agent(rows, org_id, body)
+        return self._answer(agent, model)
+
+    async def page(self, org_id: str, asked: PageRequest) -> Page[AgentAnswer]:
+        """Return one page of agents, newest first."""
+        async with self._database.read() as rows:
+            found, total = await repo.page_of_agents(rows, org_id, asked.limit, asked.offset)
+        items = [self._answer(agent, model) for agent, model in found]
+        return Page(items=items, total=total, limit=asked.limit, offset=asked.offset)
+
+    async def get(self, org_id: str, agent_id: str) -> AgentAnswer:
+        """Return one agent."""
+        async with self._database.read() as rows:
+            found = await repo.agent_with_model(rows, org_id, agent_id)
+        if found is None:
+            raise agent_not_found(agent_id)
+        return self._answer(*found)
+
+    async def update(self, org_id: str, agent_id: str, body: AgentPatch) -> AgentAnswer:
+        """Change what the body says."""
+        said = body.said()
+        async with self._database.write() as rows:
+            found = await repo.agent_with_model(rows, org_id, agent_id)
+            if found is None:
+                raise agent_not_found(agent_id)
+            agent, model = found
+            if "llm_id" in said:
+                model = await _model(rows, org_id, said["llm_id"])
+            for name, value in said.items():
+                match name:
+                    case "transcriber" | "tts":
+                        setattr(agent, name, _merged(getattr(agent, name), value))
+                    case "metadata":
+                        agent.custom_metadata = value
+                    case _:
+                        setattr(agent, name, value)
+            agent.updated_at = utc_now()
+        return self._answer(agent, model)
+
+    async def delete(self, org_id: str, agent_id: str) -> None:
+        """Delete an agent. Its calls and its model stay."""
+        async with self._database.write() as rows:
+            agent = await fetch_owned(rows, Agent, org_id, agent_id)
+            if agent is None:
+                raise agent_not_found(agent_id)
+            await rows.delete(agent)
+
+    def _answer(self, agent: Agent, model: LanguageModel) -> AgentAnswer:
+        config = self._config
+        columns = {column.key: getattr(agent, column.key) for column in Agent.__table__.columns}
+        return AgentAnswer.model_validate(
+            {
+                **columns,
+                "metadata": agent.custom_metadata,
+                "transcriber": {"language": agent.language, **agent.transcriber},
+                "effective_system_prompt": effective_prompt(model.system_prompt, agent.job_description),
+                "providers": serving_providers(
+                    wishes_of(agent, model), config.stages, demo_enabled=config.demo_enabled
+                ),
+            }
+        )
+
+
+async def _model(rows: Rows, org_id: str, model_id: str) -> LanguageModel:
+    model = await fetch_owned(rows, LanguageModel, org_id, model_id)
+    if model is None:
+        raise model_not_found(model_id, param="llm_id")
+    return model
+
+
+def _merged(stored: dict[str, Any], said: Transcriber | Tts | None) -> dict[str, Any]:
+    """Return the stored choices with what was said laid over them; null takes a choice back to its default."""
+    if said is None:
+        return {}
+    together = {**stored, **said.said()}
+    return {name: value for name, value in together.items() if value is not None}
+
+
+def agent_not_found(agent_id: str) -> AppError:
+    """Return the error for an agent that is not there, or another organisation's."""
+    return AppError("agent_not_found", f"there is no agent {agent_id[:80]!r}", ErrorKind.NOT_FOUND, param="agent_id")

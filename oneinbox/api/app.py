@@ -1,0 +1,120 @@
+"""The API as one FastAPI application. The server adds its pages and sockets to it."""
+
+import logging
+from collections.abc import Sequence
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from oneinbox import __version__
+from oneinbox.api.accounts.routes import account_routes
+from oneinbox.api.accounts.service import AccountService
+from oneinbox.api.agents.routes import agent_routes
+from oneinbox.api.agents.service import AgentService
+from oneinbox.api.calls.dispatcher import Dispatcher
+from oneinbox.api.calls.routes import TOKEN_PATH, call_routes
+from oneinbox.api.calls.service import CallService
+from oneinbox.api.config import ApiConfig
+from oneinbox.api.db.database import Database
+from oneinbox.api.http.auth import Caller, Guard
+from oneinbox.api.http.context import RequestContext
+from oneinbox.api.http.cors import CrossOriginRoute
+from oneinbox.api.http.errors import answer_app_error, answer_http_error, answer_validation_error
+from oneinbox.api.http.own_origin import OwnOrigin
+from oneinbox.api.keys.origins import parse_sent_origin
+from oneinbox.api.keys.routes import key_routes
+from oneinbox.api.keys.service import KeyService, origin_not_allowed
+from oneinbox.api.models.routes import model_routes
+from oneinbox.api.models.service import ModelService
+from oneinbox.core.errors import AppError, ErrorKind
+
+_log = logging.getLogger(__name__)
+
+_DESCRIPTION = "Agents that talk with people. Errors: docs/reference/errors.md."
+
+
+class Health(BaseModel):
+    """The server is up."""
+
+    status: str = Field(examples=["ok"])
+    version: str
+
+
+class Credentials:
+    """Tells the HTTP toolbox whose credentials are whose: keys know secret keys, accounts know sessions."""
+
+    def __init__(self, keys: KeyService, accounts: AccountService) -> None:
+        self._keys = keys
+        self._accounts = accounts
+
+    async def by_secret_key(self, key: str) -> Caller | None:
+        """Return whose secret key this is."""
+        return await self._keys.by_secret_key(key)
+
+    async def by_session(self, token: str) -> Caller | None:
+        """Return whose session this token stands for."""
+        return await self._accounts.by_session(token)
+
+
+def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) -> FastAPI:
+    """Return the API, every route and error answer in place. It opens nothing and closes nothing."""
+    app = FastAPI(
+        title="OneInbox",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,  # its page would load scripts from a foreign host
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.max_body_bytes = config.max_body_bytes
+    own = OwnOrigin(config.public_url)
+    keys = KeyService(database, config)
+    accounts = AccountService(database, config)
+    guard = Guard(Credentials(keys, accounts), own)
+    app.include_router(_health_routes())
+    app.include_router(account_routes(accounts, guard, own))
+    app.include_router(key_routes(keys, guard))
+    app.include_router(model_routes(ModelService(database), guard))
+    app.include_router(agent_routes(AgentService(database, config), guard))
+    app.include_router(call_routes(CallService(database, dispatcher, config), guard, keys, own))
+    app.add_exception_handler(AppError, answer_app_error)
+    app.add_exception_handler(HTTPException, answer_http_error)
+    app.add_exception_handler(RequestValidationError, answer_validation_error)
+    app.add_exception_handler(OperationalError, _answer_busy_database)
+    app.add_exception_handler(PoolTimeoutError, _answer_busy_database)
+    app.add_middleware(CrossOriginRoute, path=TOKEN_PATH, is_origin=_is_origin, refuse=origin_not_allowed)
+    app.add_middleware(RequestContext)  # the outermost, being added last
+    return app
+
+
+def _health_routes() -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/v1/health")
+    async def health() -> Health:
+        """Say that the server is up. Needs no key."""
+        return Health(status="ok", version=__version__)
+
+    return router
+
+
+def _is_origin(values: Sequence[str]) -> bool:
+    return parse_sent_origin(values) is not None
+
+
+async def _answer_busy_database(request: Request, error: Exception) -> Response:
+    """Another process holds the database for longer than we wait (a backup, a migration), or it is away."""
+    _log.error("the database refuses: %s", error)
+    busy = AppError(
+        "database_unavailable",
+        "the database cannot be used just now; try again",
+        ErrorKind.UNAVAILABLE,
+        retry_after_s=1,
+    )
+    return await answer_app_error(request, busy)

@@ -1,0 +1,160 @@
+"""From what is recorded of a call to what the wire shows. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from statistics import fmean, median
+from typing import cast
+
+from oneinbox.api.agents.schemas import ServingProviders
+from oneinbox.api.calls.repo import CallHistory
+from oneinbox.api.calls.schemas import (
+    CallAnswer,
+    CallLatencyAnswer,
+    CallMessageAnswer,
+    CallType,
+    CallWorker,
+    ConnectLatency,
+    LatencyEvent,
+    LatencySummary,
+    PerceivedLatency,
+    ProviderFailure,
+    Status,
+    TurnLatency,
+)
+from oneinbox.api.db.tables import Call, CallLatency, CallMessage
+from oneinbox.core.events import EndReason, Role
+
+_OVERLAPPING = frozenset({"stt", "perceived"})
+"""Parts that run beside the others: a turn's latency is the sum of those that do not."""
+_SECONDS_PER_CREDIT = 60
+_SPEAKER = {Role.AGENT: "Agent", Role.USER: "User"}
+
+
+def call_answer(history: CallHistory) -> CallAnswer:
+    """Return the record as the wire shows it."""
+    call = history.call
+    messages = sorted(history.messages, key=_place)
+    duration_s = call.duration_seconds
+    return CallAnswer(
+        id=call.id,
+        agent_id=call.agent_id,
+        type=cast("CallType", call.type),
+        status=cast("Status", call.status),
+        from_number=call.from_number,
+        to_number=call.to_number,
+        room_name=call.room_name,
+        direction=None,
+        scheduled_at=call.scheduled_at,
+        variables=call.variables,
+        started_at=call.started_at,
+        ended_at=call.ended_at,
+        duration_seconds=duration_s,
+        end_reason=call.end_reason,
+        end_owner=None if call.end_reason is None else EndReason(call.end_reason).owner.value,
+        transcript=_transcript(messages),
+        messages=[CallMessageAnswer.model_validate(message) for message in messages],
+        recording_url=None,
+        analysis=None,
+        latency=_latency(history),
+        provider_failures=[ProviderFailure.model_validate(fault) for fault in history.faults],
+        cost_cents=None,
+        metadata=call.custom_metadata,
+        twilio_call_sid=None,
+        outcome=None,
+        ai_summary=None,
+        credits_used=None if duration_s is None else round(duration_s / _SECONDS_PER_CREDIT, 4),
+        created_at=call.created_at,
+        updated_at=call.updated_at,
+    )
+
+
+def _place(message: CallMessage) -> tuple[float, int, bool]:
+    """By time; of two at the same moment the caller's comes first, being what the other answers."""
+    return message.start_s, message.turn, message.role == Role.AGENT
+
+
+def _transcript(messages: list[CallMessage]) -> str | None:
+    lines = [f"{_SPEAKER[Role(message.role)]}: {message.content}" for message in messages]
+    return "\n".join(lines) or None
+
+
+def _latency(history: CallHistory) -> CallLatencyAnswer:
+    call = history.call
+    by_part: defaultdict[str, list[float]] = defaultdict(list)
+    for measured in history.latencies:
+        by_part[measured.part].append(measured.ms)
+    events = [
+        LatencyEvent(type=measured.part, turn=measured.turn, ms=measured.ms)
+        for measured in sorted(history.latencies, key=lambda measured: measured.turn)
+        if measured.part not in _OVERLAPPING
+    ]
+    return CallLatencyAnswer(
+        llm_ttft=_summary(by_part["llm_ttft"]),
+        tts_ttfb=_summary(by_part["tts_ttfb"]),
+        eou_delay=_summary(by_part["eou_delay"]),
+        stt=_summary(by_part["stt"]),
+        events=events,
+        turns=_turns(history.latencies),
+        connect=_connect(call),
+        perceived=_perceived(by_part["perceived"]),
+        providers=ServingProviders.model_validate(call.providers),
+        worker=_worker(call),
+    )
+
+
+def _summary(samples: list[float]) -> LatencySummary | None:
+    if not samples:
+        return None
+    return LatencySummary(
+        avg_ms=round(fmean(samples), 1),
+        p50_ms=round(median(samples), 1),
+        min_ms=min(samples),
+        max_ms=max(samples),
+        samples=len(samples),
+    )
+
+
+def _perceived(samples: list[float]) -> PerceivedLatency | None:
+    summary = _summary(samples)
+    if summary is None:
+        return None
+    return PerceivedLatency(avg_ms=summary.avg_ms, p50_ms=summary.p50_ms, turns=summary.samples)
+
+
+def _turns(latencies: Iterable[CallLatency]) -> list[TurnLatency]:
+    """Where a part was measured more than once in a turn (a retry, a second request after a tool) it is summed."""
+    sums: defaultdict[int, dict[str, float]] = defaultdict(dict)
+    for measured in latencies:
+        parts = sums[measured.turn]
+        parts[measured.part] = parts.get(measured.part, 0.0) + measured.ms
+    return [
+        TurnLatency(
+            turn=turn,
+            eou_delay=parts.get("eou_delay"),
+            stt=parts.get("stt"),
+            llm_ttft=parts.get("llm_ttft"),
+            tts_ttfb=parts.get("tts_ttfb"),
+            perceived=parts.get("perceived"),
+        )
+        for turn, parts in sorted(sums.items())
+    ]
+
+
+def _connect(call: Call) -> ConnectLatency:
+    return ConnectLatency(
+        setup_ms=_sum(call.answer_ms, call.greeting_ms),
+        dispatch_to_answer_ms=_sum(call.setup_ms, call.wait_ms),
+        answer_to_active_ms=call.answer_ms,
+        active_to_greeting_ms=call.greeting_ms,
+        prepare_ms=call.setup_ms,
+    )
+
+
+def _sum(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first + second
+
+
+def _worker(call: Call) -> CallWorker | None:
+    if call.worker_id is None:
+        return None
+    return CallWorker(worker_id=call.worker_id, load1=call.worker_load1, mem_pct=call.worker_mem_pct)

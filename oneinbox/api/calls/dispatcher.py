@@ -1,0 +1,21 @@
+"""The way from the API to whoever runs calls. The server's composition provides it."""
+
+from typing import Protocol
+
+from oneinbox.core.events import EndReason
+from oneinbox.core.spec import CallSpec
+
+
+class Dispatcher(Protocol):
+    """Hands calls to workers."""
+
+    async def start_call(self, spec: CallSpec) -> None:
+        """Hand the call to a worker. Its row is committed already.
+
+        Raises ``AppError`` of kind ``UNAVAILABLE`` when no worker can take it; then no worker has it.
+        """
+        ...
+
+    async def stop_call(self, call_id: str, reason: EndReason) -> bool:
+        """Ask the worker that has the call to end it; returns ``False`` when none has it."""
+        ...

@@ -1,0 +1,149 @@
+"""Writes what happens in calls to their records.
+
+Laws:
+
+1. A final status never changes, nor does anything that was written with it.
+2. Each event is a short transaction of its own: a call is not a request, and a crash loses no finished turn.
+3. Order and number do not matter: an event that comes twice, or late, changes nothing that a later one has settled.
+4. After :meth:`Recorder.fail_all_open` no call of an earlier run is left without an end.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from oneinbox.api.calls import repo
+from oneinbox.api.db.database import Database, Rows
+from oneinbox.api.db.tables import Call, CallFault, CallLatency, CallMessage
+from oneinbox.core.clock import utc_now
+from oneinbox.core.events import (
+    AnyCallEvent,
+    CallActive,
+    CallEnded,
+    CallPrepared,
+    CallStatus,
+    EndReason,
+    GreetingStarted,
+    LatencyMeasured,
+    MessageAdded,
+    ParticipantJoined,
+    ProviderFailed,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """The only writer of a call's status once the call was handed to a worker."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, event: AnyCallEvent) -> None:
+        """Record one event. One of a call that is not on record is logged and dropped."""
+        async with self._database.write() as rows:
+            call = await repo.lock_call(rows, event.call_id)
+            if call is None:
+                _log.warning("an event (%s) of an unknown call %s is dropped", type(event).__name__, event.call_id)
+                return
+            match event:
+                case MessageAdded():
+                    await repo.put_message(rows, _message(call, event))
+                case LatencyMeasured():
+                    await repo.put_latency(rows, _latency(call, event))
+                case ProviderFailed():
+                    await repo.add_fault(rows, _fault(call, event))
+                case _:
+                    if CallStatus(call.status).final:
+                        return
+                    _advance(call, event)
+            repo.touch(call, utc_now())
+
+    async def fail_calls(self, call_ids: Sequence[str], reason: EndReason) -> None:
+        """End these calls for ``reason``, those that have not ended yet; their clock stops now."""
+        now = utc_now()
+        async with self._database.write() as rows:
+            for call in await repo.lock_open_calls(rows, call_ids):
+                duration_s = 0.0 if call.started_at is None else max((now - call.started_at).total_seconds(), 0.0)
+                _end(call, reason, duration_s)
+
+    async def fail_all_open(self, reason: EndReason = EndReason.SERVER_LOST) -> int:
+        """End every call that an earlier run of the server left open; returns how many there were.
+
+        Nobody saw when such a call died: it counts until its last recorded turn.
+        """
+        async with self._database.write() as rows:
+            left_open = await repo.lock_open_calls(rows)
+            for call in left_open:
+                await self._end_unseen(rows, call, reason)
+        if left_open:
+            _log.warning("%d calls had not ended when the server last stopped: %s", len(left_open), reason)
+        return len(left_open)
+
+    @staticmethod
+    async def _end_unseen(rows: Rows, call: Call, reason: EndReason) -> None:
+        duration_s = 0.0 if call.started_at is None else await repo.spoken_until_s(rows, call.id)
+        _end(call, reason, duration_s)
+        if call.started_at is not None:
+            call.ended_at = call.started_at + timedelta(seconds=duration_s)
+
+
+def _advance(call: Call, event: CallPrepared | ParticipantJoined | CallActive | GreetingStarted | CallEnded) -> None:
+    """Carry an open call's record forward, never back."""
+    match event:
+        case CallPrepared():
+            call.worker_id, call.setup_ms = event.worker_id, event.setup_ms
+            if call.status == CallStatus.QUEUED:
+                call.status = CallStatus.INITIATED.value
+        case ParticipantJoined():
+            call.wait_ms = event.wait_ms
+        case CallActive():
+            call.answer_ms = event.answer_ms
+            call.status = CallStatus.IN_PROGRESS.value
+            call.started_at = call.started_at or utc_now()
+        case GreetingStarted():
+            call.greeting_ms = event.delay_ms
+        case CallEnded():
+            call.worker_load1, call.worker_mem_pct = event.worker_load1, event.worker_mem_pct
+            _end(call, event.reason, event.duration_s)
+
+
+def _end(call: Call, reason: EndReason, duration_s: float) -> None:
+    now = utc_now()
+    call.status = reason.status.value
+    call.end_reason = reason.value
+    call.duration_seconds = round(duration_s, 3)
+    call.ended_at = now
+    call.updated_at = now
+
+
+def _message(call: Call, event: MessageAdded) -> CallMessage:
+    return CallMessage(
+        call_id=call.id,
+        id=event.message_id,
+        org_id=call.org_id,
+        role=event.role.value,
+        content=event.content.replace("\0", ""),
+        turn=event.turn,
+        start_s=event.start_s,
+        end_s=event.end_s,
+        interrupted=event.interrupted,
+        confidence=event.confidence,
+        typed=event.typed,
+    )
+
+
+def _latency(call: Call, event: LatencyMeasured) -> CallLatency:
+    return CallLatency(org_id=call.org_id, call_id=call.id, part=event.part, turn=event.turn, ms=event.ms)
+
+
+def _fault(call: Call, event: ProviderFailed) -> CallFault:
+    return CallFault(
+        org_id=call.org_id,
+        call_id=call.id,
+        provider=event.provider,
+        stage=event.stage,
+        kind=event.kind,
+        detail=event.detail.replace("\0", "")[:1_000],
+        at=utc_now(),
+    )

@@ -1,0 +1,121 @@
+"""Queries over calls and what happened in them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from oneinbox.api.db.database import Rows
+from oneinbox.api.db.owned import fetch_owned, fetch_page, is_plausible_id
+from oneinbox.api.db.tables import Call, CallFault, CallLatency, CallMessage
+
+
+class RoomTakenError(Exception):
+    """Another call that has not ended has this room name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallHistory:
+    """A call and everything recorded of it."""
+
+    call: Call
+    messages: list[CallMessage] = field(default_factory=list[CallMessage])
+    latencies: list[CallLatency] = field(default_factory=list[CallLatency])
+    faults: list[CallFault] = field(default_factory=list[CallFault])
+
+
+async def add_call(rows: Rows, call: Call) -> None:
+    """Add a new call. Raises :class:`RoomTakenError`."""
+    rows.add(call)
+    try:
+        await rows.flush()
+    except IntegrityError as error:
+        if "room_name" in str(error.orig):
+            raise RoomTakenError(call.room_name) from None
+        raise
+
+
+async def get_call(rows: Rows, org_id: str, call_id: str) -> Call | None:
+    """Return the organisation's call."""
+    return await fetch_owned(rows, Call, org_id, call_id)
+
+
+async def page_of_calls(
+    rows: Rows, org_id: str, *, agent_id: str | None, status: str | None, limit: int, offset: int
+) -> tuple[list[Call], int]:
+    """Return one page of the organisation's calls, newest first, and how many there are."""
+    if agent_id is not None and not is_plausible_id(agent_id):
+        return [], 0
+    query = select(Call).where(Call.org_id == org_id)
+    if agent_id is not None:
+        query = query.where(Call.agent_id == agent_id)
+    if status is not None:
+        query = query.where(Call.status == status)
+    return await fetch_page(rows, query, Call, limit, offset)
+
+
+async def histories(rows: Rows, calls: Sequence[Call]) -> list[CallHistory]:
+    """Return the calls with what was recorded of them, in the order given."""
+    ids = [call.id for call in calls]
+    if not ids:
+        return []
+    found = {call.id: CallHistory(call=call) for call in calls}
+    messages = select(CallMessage).where(CallMessage.call_id.in_(ids))
+    for message in (await rows.execute(messages)).scalars():
+        found[message.call_id].messages.append(message)
+    latencies = select(CallLatency).where(CallLatency.call_id.in_(ids)).order_by(CallLatency.id)
+    for latency in (await rows.execute(latencies)).scalars():
+        found[latency.call_id].latencies.append(latency)
+    faults = select(CallFault).where(CallFault.call_id.in_(ids)).order_by(CallFault.id)
+    for fault in (await rows.execute(faults)).scalars():
+        found[fault.call_id].faults.append(fault)
+    return list(found.values())
+
+
+async def lock_call(rows: Rows, call_id: str) -> Call | None:
+    """Return the call for a change; nobody else changes it until the transaction ends."""
+    return await rows.get(Call, call_id, with_for_update=True)
+
+
+async def lock_open_calls(rows: Rows, call_ids: Iterable[str] | None = None) -> list[Call]:
+    """Return the calls that have not ended (of these, or of all organisations), for a change."""
+    query = select(Call).where(Call.ended_at.is_(None)).with_for_update()
+    if call_ids is not None:
+        query = query.where(Call.id.in_(list(call_ids)))
+    return list((await rows.execute(query)).scalars())
+
+
+async def put_message(rows: Rows, message: CallMessage) -> None:
+    """Store the message; one with the same id is replaced."""
+    await rows.merge(message)
+
+
+async def put_latency(rows: Rows, latency: CallLatency) -> None:
+    """Store the measurement unless it is stored already."""
+    same = select(CallLatency.id).where(
+        CallLatency.call_id == latency.call_id,
+        CallLatency.part == latency.part,
+        CallLatency.turn == latency.turn,
+        CallLatency.ms == latency.ms,
+    )
+    if (await rows.execute(same)).first() is None:
+        rows.add(latency)
+
+
+async def add_fault(rows: Rows, fault: CallFault) -> None:
+    """Store a provider's failure."""
+    rows.add(fault)
+    await rows.flush()
+
+
+async def spoken_until_s(rows: Rows, call_id: str) -> float:
+    """Return when the last recorded turn ended, in seconds since the call became active; 0 without one."""
+    query = select(CallMessage.end_s).where(CallMessage.call_id == call_id).order_by(CallMessage.end_s.desc()).limit(1)
+    return (await rows.execute(query)).scalar() or 0.0
+
+
+def touch(call: Call, now: datetime) -> None:
+    """Note that the record changed."""
+    call.updated_at = now

@@ -1,0 +1,221 @@
+"""Calls on the wire."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from oneinbox.api.agents.schemas import ServingProviders
+from oneinbox.api.http.fields import Answer, Body, JsonObject, Pace, Ratio, Text, Variables, Word
+from oneinbox.api.models.schemas import Temperature
+
+Status = Literal["queued", "initiated", "in_progress", "completed", "failed"]
+CallType = Literal["web", "outbound", "inbound"]
+
+_VARIABLES = "Fill `{{name}}` in the prompt and the first message."
+_METADATA = "Kept on the call's record, and given back with it."
+
+
+# ---- starting -------------------------------------------------------------------------------------------------------
+
+
+class LlmOverrides(Body):
+    """What differs from the agent's model in this call. Null: nothing."""
+
+    provider: Word | None = None
+    model: Word | None = None
+    temperature: Temperature | None = None
+    system_prompt: Text | None = None
+
+
+class TranscriberOverrides(Body):
+    """What differs from the agent's transcriber in this call. Null: nothing."""
+
+    provider: Word | None = None
+    model: Word | None = None
+    language: Word | None = None
+
+
+class TtsOverrides(Body):
+    """What differs from the agent's voice in this call. Null: nothing."""
+
+    provider: Word | None = None
+    voice_id: Word | None = None
+    model: Word | None = None
+    speed: Pace | None = None
+    stability: Ratio | None = None
+
+
+class CallOverrides(Body):
+    """Laid over the agent's stored configuration for this call only. Null: nothing."""
+
+    llm: LlmOverrides | None = None
+    transcriber: TranscriberOverrides | None = None
+    tts: TtsOverrides | None = None
+    first_message: Text | None = Field(default=None, description="Empty: the caller begins.")
+
+
+class WebCallTokenRequest(Body):
+    """A web call, asked for by a web page."""
+
+    agent_id: Word = Field(description="The agent to talk with (`agt_...`).", examples=["agt_01jd2k"])
+    variables: Variables = Field(default_factory=dict, description=_VARIABLES, examples=[{"customer_name": "Suman"}])
+    metadata: JsonObject = Field(default_factory=dict, description=_METADATA, examples=[{"source": "homepage_widget"}])
+
+
+class WebCallRequest(WebCallTokenRequest):
+    """A web call, asked for by a server."""
+
+    overrides: CallOverrides | None = None
+
+
+class WebCallAnswer(Answer):
+    """A web call that waits for its participant, and what a browser needs to join it."""
+
+    id: str = Field(examples=["call_abc123"])
+    agent_id: str = Field(examples=["agt_01jd2k"])
+    type: CallType = Field(examples=["web"])
+    status: Status = Field(examples=["queued"])
+    room_name: str = Field(examples=["web-2006ff52"])
+    server_url: str = Field(
+        description="WebSocket address that the Web SDK connects to.", examples=["wss://voice.oneinbox.ai"]
+    )
+    participant_token: str = Field(
+        description="Lets one participant join this call, once, within two minutes.",
+        examples=["eyJhbGciOiJIUzI1NiJ9..."],
+    )
+    created_at: datetime = Field(examples=["2023-11-07T05:31:56Z"])
+
+
+# ---- the record -----------------------------------------------------------------------------------------------------
+
+
+class CallMessageAnswer(Answer):
+    """One side's turn. An agent's ``content`` is what was really heard of it."""
+
+    role: Literal["agent", "user"]
+    content: str
+    start_s: float = Field(description="Seconds since the call became active.")
+    end_s: float
+    turn: int
+    interrupted: bool = Field(description="The caller spoke over the agent, which stopped.")
+    typed: bool
+    confidence: float | None
+
+
+class LatencySummary(Answer):
+    """One part of the latency over the whole call, in milliseconds."""
+
+    avg_ms: float
+    p50_ms: float
+    min_ms: float
+    max_ms: float
+    samples: int
+
+
+class LatencyEvent(Answer):
+    """One part of one turn's latency."""
+
+    type: str = Field(examples=["llm_ttft"])
+    turn: int
+    ms: float
+
+
+class TurnLatency(Answer):
+    """All parts of one turn's latency side by side, in milliseconds; null where one was not measured."""
+
+    turn: int
+    eou_delay: float | None
+    stt: float | None
+    llm_ttft: float | None
+    tts_ttfb: float | None
+    perceived: float | None = Field(description="Last speech to the first sound of the reply: what the caller felt.")
+
+
+class ConnectLatency(Answer):
+    """How long it took until the first word, in milliseconds; null where it was not reached."""
+
+    setup_ms: float | None = Field(description="Dead air before the greeting: from joining to its first sound.")
+    dispatch_to_answer_ms: float | None = Field(description="From the call's making to the participant's joining.")
+    answer_to_active_ms: float | None = Field(description="From joining to two-way audio.")
+    active_to_greeting_ms: float | None = Field(description="From two-way audio to the greeting's first sound.")
+    prepare_ms: float | None = Field(description="How long the worker needed to be ready for the participant.")
+
+
+class PerceivedLatency(Answer):
+    """What the caller felt: last speech to the first sound of the reply."""
+
+    avg_ms: float
+    p50_ms: float
+    turns: int
+
+
+class CallWorker(Answer):
+    """The worker that ran the call, and how loaded its machine was at the end."""
+
+    worker_id: str
+    load1: float | None
+    mem_pct: float | None
+
+
+class CallLatencyAnswer(Answer):
+    """Where the time went. A part without samples is null.
+
+    ``events`` holds the parts that follow one another (their sum is the turn's latency); ``stt`` and ``perceived``
+    overlap with them and stand in ``turns``.
+    """
+
+    llm_ttft: LatencySummary | None
+    tts_ttfb: LatencySummary | None
+    eou_delay: LatencySummary | None
+    stt: LatencySummary | None
+    events: list[LatencyEvent]
+    turns: list[TurnLatency]
+    connect: ConnectLatency
+    perceived: PerceivedLatency | None
+    providers: ServingProviders
+    worker: CallWorker | None
+
+
+class ProviderFailure(Answer):
+    """A provider's failure in the call, whether the call went on or not."""
+
+    provider: str
+    stage: str
+    kind: str
+    detail: str
+    at: datetime
+
+
+class CallAnswer(Answer):
+    """A call's record. Every field is always there; null: not known (yet)."""
+
+    id: str
+    agent_id: str
+    type: CallType
+    status: Status
+    from_number: str | None
+    to_number: str | None
+    room_name: str
+    direction: Literal["inbound", "outbound"] | None
+    scheduled_at: datetime | None
+    variables: dict[str, Any]
+    started_at: datetime | None
+    ended_at: datetime | None
+    duration_seconds: float | None = Field(description="Seconds of two-way audio.")
+    end_reason: str | None = Field(examples=["user_hangup"])
+    end_owner: Literal["caller", "account", "operator"] | None = Field(description="Whose doing the end was.")
+    transcript: str | None = Field(deprecated=True, description="Use `messages`.")
+    messages: list[CallMessageAnswer]
+    recording_url: str | None
+    analysis: dict[str, Any] | None
+    latency: CallLatencyAnswer
+    provider_failures: list[ProviderFailure]
+    cost_cents: float | None
+    metadata: dict[str, Any]
+    twilio_call_sid: str | None
+    outcome: str | None
+    ai_summary: str | None
+    credits_used: float | None = Field(description="Active minutes.")
+    created_at: datetime
+    updated_at: datetime
