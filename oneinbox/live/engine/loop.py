@@ -1,0 +1,304 @@
+"""One call's conversation: drives the turn machine with what happens, and carries out what it answers.
+
+Nothing here decides anything about turns. Callbacks (audio, voice activity, played frames, one timer) and tasks (the
+recogniser's results, replies) become events; commands become calls of the ports.
+
+Latency parts (``LatencyMeasured``) are what really passed, whenever it passed. ``eou_delay``, ``stt`` and ``perceived``
+count from the last window in which the VAD heard speech (typed text: from its arrival, ``perceived`` alone). ``llm_ttft``
+counts from the request that gave the spoken reply, ``tts_ttfb`` from handing over its first sentence; both may lie
+before the decision that the turn ended, so the parts of a prepared reply add up to more than ``perceived``. A reply that was
+dropped unheard is not measured.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from oneinbox.core.errors import ProviderError, Stage
+from oneinbox.core.events import AnyCallEvent, EndReason, LatencyMeasured, MessageAdded, ProviderFailed, Role
+from oneinbox.core.ids import new_id
+from oneinbox.core.spec import CallSpec
+from oneinbox.live.engine import turn_events as ev
+from oneinbox.live.engine.barge_in import BargeIn
+from oneinbox.live.engine.ear import Ear
+from oneinbox.live.engine.endpointing import Endpointing
+from oneinbox.live.engine.faults import Patience
+from oneinbox.live.engine.lines import LINES
+from oneinbox.live.engine.ports import Caption, Llm, Page, Playout, Stt, Suggestions, Tts, Vad, VadStream
+from oneinbox.live.engine.speaker import Speaker, show_suggestions
+from oneinbox.live.engine.transcript import History
+from oneinbox.live.engine.turns import TurnMachine, TurnSettings
+
+_log = logging.getLogger(__name__)
+
+_SHORTEST_TIMER_S = 0.001
+
+
+def turn_settings(spec: CallSpec) -> TurnSettings:
+    """Return how this call takes turns."""
+    turns = spec.turns
+    return TurnSettings(
+        endpointing=Endpointing.from_responsiveness(turns.responsiveness),
+        barge_in=BargeIn.from_sensitivity(turns.interruption_sensitivity),
+        silence_timeout_s=turns.silence_timeout_s,
+        max_duration_s=turns.max_duration_s,
+        end_call_phrases=turns.end_call_phrases,
+    )
+
+
+class Conversation:
+    """The conversation of one call. ``prepare`` before the participant is there, then ``run``, each at most once.
+
+    Make it on the running event loop. ``emit`` is called on that loop, in order, and must not block.
+    """
+
+    def __init__(
+        self,
+        spec: CallSpec,
+        *,
+        stt: Stt,
+        llm: Llm,
+        tts: Tts,
+        vad: Vad,
+        playout: Playout,
+        page: Page,
+        emit: Callable[[AnyCallEvent], None],
+        patience: Patience | None = None,
+    ) -> None:
+        self._spec = spec
+        self._stt = stt
+        self._llm = llm
+        self._tts = tts
+        self._vad = vad
+        self._page = page
+        self._emit = emit
+        self._patience = patience or Patience()
+        self._loop = asyncio.get_running_loop()
+        self._now_s = self._loop.time
+        self._settings = turn_settings(spec)
+        self._machine = TurnMachine(self._settings)
+        self._history = History(spec.llm.system_prompt)
+        self._ear = Ear(stt, spec.stt.provider, spawn=self._spawn, tell=self._tell, fault=self._fault)
+        self._speaker = Speaker(
+            spec,
+            self._history,
+            llm=llm,
+            tts=tts,
+            playout=playout,
+            page=page,
+            patience=self._patience,
+            spawn=self._spawn,
+            tell=self._tell,
+            emit=emit,
+            fault=self._fault,
+        )
+        self._group: asyncio.TaskGroup | None = None
+        self._over: asyncio.Future[EndReason] = self._loop.create_future()
+        self._vad_stream: VadStream | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._inbox: deque[ev.AnyEvent] = deque()
+        self._busy = False
+        self._segments: dict[int, str] = {}
+        self._orders = self._list_orders()
+
+    # ---- from outside -------------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Warm the providers up and voice the first message, so that it plays at once. Never raises for a provider."""
+        self._page.set_attributes({"lk.agent.state": ev.AgentState.INITIALIZING.value})
+        try:
+            async with asyncio.timeout(self._patience.prepare_s), asyncio.TaskGroup() as group:
+                self._group = group
+                self._spawn(_warm(self._stt.prepare(), Stage.STT), "prepare-stt")
+                self._spawn(_warm(self._llm.prepare(), Stage.LLM), "prepare-llm")
+                self._spawn(_warm(self._prepare_voice(), Stage.TTS), "prepare-tts")
+        except TimeoutError:
+            _log.warning("call %s: a provider took over %s s to prepare", self._spec.call_id, self._patience.prepare_s)
+        finally:
+            self._group = None
+            self._speaker.keep_greeting()
+
+    async def run(self) -> EndReason:
+        """Talk until the call's end is decided and what has to be heard first has been heard; return the reason.
+
+        The call's clock (``start_s`` of messages) starts here.
+        """
+        if self._over.done():
+            return self._over.result()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                try:
+                    self._start()
+                    await asyncio.wait([self._over])
+                finally:
+                    self._stop()
+        except* Exception:  # noqa: BLE001 - whatever broke, the call must end with a reason
+            _log.exception("call %s: the conversation broke", self._spec.call_id)
+            self._end_call(EndReason.INTERNAL_ERROR)
+        return self._over.result()
+
+    def push_audio(self, pcm: bytes) -> None:
+        """Take one 20 ms frame of the caller's audio; dropped while the call does not run."""
+        if self._vad_stream is not None:
+            self._ear.push(pcm)
+            self._vad_stream.push(pcm)
+
+    def push_text(self, text: str) -> None:
+        """Take text that the caller typed: a turn of its own, which takes the floor from the agent."""
+        if self._vad_stream is not None:
+            self._tell(ev.Typed(self._now_s(), text))
+
+    def end(self, reason: EndReason) -> None:
+        """End the call at once (hang-up, stop by API, shutdown). A call that has not begun ends when it is run."""
+        if self._vad_stream is not None:
+            self._tell(ev.Ended(self._now_s(), reason))
+        else:
+            self._end_call(reason)
+
+    # ---- running ------------------------------------------------------------------------------------------------
+
+    async def _prepare_voice(self) -> None:
+        await self._tts.prepare()
+        await self._speaker.prepare_greeting()
+
+    def _start(self) -> None:
+        self._speaker.start()
+        self._vad_stream = self._vad.open(lambda probability: self._tell(ev.Voice(self._now_s(), probability)))
+        self._ear.open()
+        for part in self._llm.opening():
+            if isinstance(part, Suggestions):
+                show_suggestions(self._page, part.phrases)
+        self._tell(ev.Started(self._speaker.started_s, greeting=bool(self._spec.first_message)))
+
+    def _stop(self) -> None:
+        """Stop everything that could still call back; the tasks end by themselves."""
+        if self._vad_stream is not None:
+            self._vad_stream.close()
+            self._vad_stream = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._ear.close()
+        self._speaker.close_all()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+        if self._group is None:
+            work.close()
+            raise RuntimeError("no task can be started outside prepare and run")
+        return self._group.create_task(work, name=f"{self._spec.call_id}:{name}")
+
+    def _tell(self, event: ev.AnyEvent) -> None:
+        """Give the machine an event and carry out what follows; events that arise meanwhile wait their turn."""
+        self._inbox.append(event)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._inbox:
+                for command in self._machine.receive(self._inbox.popleft()):
+                    self._orders[type(command)](command)
+        except Exception:  # noqa: BLE001 - called from callbacks, where an error would vanish and the call hang
+            _log.exception("call %s: the conversation broke", self._spec.call_id)
+            self._end_call(EndReason.INTERNAL_ERROR)
+        finally:
+            self._busy = False
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        """See that the timer fires no later than the machine's deadline; one that fires early is set again then."""
+        deadline_s = self._machine.deadline_s
+        if self._timer is not None:
+            if self._timer.when() <= deadline_s:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if deadline_s != float("inf") and not self._over.done():
+            self._timer = self._loop.call_at(max(deadline_s, self._now_s() + _SHORTEST_TIMER_S), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now_s = self._now_s()
+        if now_s + _SHORTEST_TIMER_S >= self._machine.deadline_s:
+            self._tell(ev.Tick(max(now_s, self._machine.deadline_s)))
+        else:
+            self._set_timer()
+
+    def _fault(self, error: ProviderError) -> None:
+        _log.warning("call %s: %s", self._spec.call_id, error)
+        self._emit(
+            ProviderFailed(
+                call_id=self._spec.call_id,
+                provider=error.provider,
+                stage=error.stage,
+                kind=error.kind,
+                detail=error.detail,
+            )
+        )
+
+    # ---- the machine's orders -----------------------------------------------------------------------------------
+
+    def _list_orders(self) -> dict[type[ev.Command], Callable[[Any], None]]:
+        speaker = self._speaker
+        return {
+            ev.TellStt: lambda order: self._ear.hear_speech(speech=order.speech),
+            ev.RestartStt: lambda _: self._ear.restart(),
+            ev.Prepare: speaker.prepare,
+            ev.Say: speaker.say,
+            ev.Release: speaker.release,
+            ev.Fill: speaker.fill,
+            ev.Commit: speaker.commit,
+            ev.Drop: speaker.drop,
+            ev.Cut: speaker.cut,
+            ev.Close: speaker.close,
+            ev.SetLevel: lambda order: speaker.set_level(order, self._settings.barge_in.duck_gain),
+            ev.ShowState: lambda order: self._page.set_attributes({"lk.agent.state": order.state.value}),
+            ev.ShowUser: self._show_user,
+            ev.RecordUser: self._record_user,
+            ev.AmendUser: lambda order: self._history.amend_user(order.text),
+            ev.Measure: self._measure,
+            ev.EndCall: lambda order: self._end_call(order.reason),
+        }
+
+    def _show_user(self, order: ev.ShowUser) -> None:
+        segment_id = self._segments.setdefault(order.turn, new_id("seg"))
+        self._page.show_caption(Caption(segment_id=segment_id, from_agent=False, text=order.text, final=order.final))
+
+    def _record_user(self, order: ev.RecordUser) -> None:
+        self._history.add_user(order.text)
+        started_s = self._speaker.started_s
+        self._emit(
+            MessageAdded(
+                call_id=self._spec.call_id,
+                message_id=new_id("msg"),
+                role=Role.USER,
+                content=order.text,
+                turn=order.turn,
+                start_s=round(order.start_s - started_s, 3),
+                end_s=round(order.end_s - started_s, 3),
+                confidence=order.confidence,
+                typed=order.typed,
+            )
+        )
+
+    def _measure(self, order: ev.Measure) -> None:
+        self._emit(LatencyMeasured(call_id=self._spec.call_id, part=order.part, turn=order.turn, ms=order.ms))
+
+    def _end_call(self, reason: EndReason) -> None:
+        if self._over.done():
+            return
+        if reason is EndReason.TTS_FAILED:
+            self._speaker.show_line(LINES[ev.Line.FAREWELL])
+        self._over.set_result(reason)
+
+
+async def _warm(work: Coroutine[Any, Any, None], stage: Stage) -> None:
+    """Warm a provider up; what fails will fail again, and be reported, when it is needed."""
+    try:
+        await work
+    except ProviderError as error:
+        _log.warning("%s", error)
+    except Exception:  # noqa: BLE001 - an adapter's bug must not keep the call from being tried
+        _log.exception("warming up the %s adapter failed", stage)

@@ -1,0 +1,113 @@
+"""The agent's mouth: from the frames that play to what the turn machine is told, and to the words that were heard."""
+
+from collections.abc import Callable
+
+from oneinbox.live.engine import turn_events as ev
+from oneinbox.live.engine.faults import is_fatal
+from oneinbox.live.engine.ports import FRAME_MS, SPOKEN_RATE_HZ, Playout
+from oneinbox.live.engine.reply import Reply
+from oneinbox.live.engine.transcript import heard_text
+
+SETTLED_FRAMES = 15
+"""After 300 ms a reply has begun to be heard; cut before, it has said no word."""
+_CAPTION_FRAMES = 10
+_LOW_SAMPLES = 4 * SPOKEN_RATE_HZ
+"""With less than this in the queue the next sentences are begun."""
+
+
+class Mouth:
+    """Plays one reply at a time. ``tell`` gets the events.
+
+    ``started`` is called with the first frame of a reply, ``show`` when there are more words to caption.
+    """
+
+    def __init__(
+        self,
+        playout: Playout,
+        *,
+        now_s: Callable[[], float],
+        tell: Callable[[ev.AnyEvent], None],
+        started: Callable[[Reply, float], None],
+        show: Callable[[Reply, str], None],
+    ) -> None:
+        self.reply: Reply | None = None
+        self.first_frame_s: float | None = None
+        self.last_frame_s = 0.0
+        self._playout = playout
+        self._now_s = now_s
+        self._tell = tell
+        self._started = started
+        self._show = show
+        self._base_samples = 0
+        self._frames = 0
+        self._dry = False
+
+    def begin(self, reply: Reply) -> None:
+        """Take up a reply; the one before was finished or stopped."""
+        self.reply = reply
+        self.first_frame_s = None
+        self._base_samples = self._playout.played_samples
+        self._frames = 0
+        self._dry = False
+
+    def stop(self) -> str:
+        """Stop the reply at the present sample; return the words that were heard of it."""
+        heard = self.heard()
+        self._playout.clear()
+        self.reply = None
+        return heard
+
+    def heard(self) -> str:
+        """Return the words of the reply that were heard so far."""
+        if self.reply is None:
+            return ""
+        return heard_text(self.reply.sentences, self._playout.played_samples - self._base_samples)
+
+    def on_frame(self) -> None:
+        """A frame of the reply was played."""
+        reply = self.reply
+        if reply is None:
+            return
+        self.last_frame_s = self._now_s()
+        self._frames += 1
+        if self.first_frame_s is None:
+            self.first_frame_s = self.last_frame_s
+            self._started(reply, self.last_frame_s)
+            self._tell(ev.Sounded(self.last_frame_s, reply.reply_id))
+        elif self._dry:
+            self._dry = False
+            self._tell(ev.Sounded(self.last_frame_s, reply.reply_id))
+        if self._frames == SETTLED_FRAMES:
+            self._tell(ev.Settled(self.last_frame_s, reply.reply_id))
+        if self.reply is not reply:
+            return
+        queued = self._playout.queued_samples
+        if queued == 0:
+            self.look(reply)
+        elif self._frames % _CAPTION_FRAMES == 0:
+            if self._frames >= SETTLED_FRAMES:
+                self._show(reply, self.heard())
+            if queued < _LOW_SAMPLES:
+                reply.update(queued)
+
+    def look(self, reply: Reply) -> None:
+        """See whether the reply is over, or has run dry, or has failed before it was taken up."""
+        at_s = self._now_s()
+        if reply is not self.reply:
+            if reply.error is not None:
+                self._tell(ev.Failed(at_s, reply.reply_id, reply.error.stage, fatal=is_fatal(reply.error)))
+        elif self._playout.queued_samples:
+            return
+        elif reply.complete:
+            if reply.error is not None:
+                self._tell(ev.Failed(at_s, reply.reply_id, reply.error.stage, fatal=is_fatal(reply.error)))
+            else:
+                self._tell(ev.Finished(at_s, reply.reply_id, reply.hang_up))
+        elif self._frames and not self._dry:
+            self._dry = True
+            self._tell(ev.Dry(at_s, reply.reply_id))
+
+    @property
+    def spoken_s(self) -> float:
+        """When the last frame ended."""
+        return self.last_frame_s + FRAME_MS / 1000

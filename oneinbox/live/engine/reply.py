@@ -1,0 +1,289 @@
+"""One reply on its way from the language model to the mouth: text, sentences, audio, in order and ahead of time.
+
+The model's text is cut into sentences; each sentence is voiced by a task of its own, two at a time at most and not more than a few
+seconds ahead of what is being heard (what is made and never heard costs money). Audio is handed on in order, once
+the reply is released. Before that only the first sentence is voiced, because the reply may be dropped.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from oneinbox.core.errors import ProviderError, ProviderErrorKind, Stage
+from oneinbox.core.spec import CallSpec
+from oneinbox.live.engine.faults import Patience, watched
+from oneinbox.live.engine.ports import SPOKEN_RATE_HZ, HangUp, ReplyPart, Suggestions, TextDelta, ToolCall, Tts
+from oneinbox.live.engine.sentences import SentenceSplitter, speakable
+from oneinbox.live.engine.transcript import Spoken
+
+_AT_ONCE = 2
+_AHEAD_S = 6.0
+
+Parts = Callable[[], AsyncIterator[ReplyPart]]
+
+
+class Owner(Protocol):
+    """What a reply needs of the call it belongs to."""
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Start a task that lives no longer than the call."""
+        ...
+
+    def fault(self, error: ProviderError) -> None:
+        """Report a provider's failure."""
+        ...
+
+    def write(self, reply: "Reply", pcm: bytes) -> None:
+        """Hand on audio of a released reply."""
+        ...
+
+    def changed(self, reply: "Reply") -> None:
+        """A reply has made progress, or failed: look whether it is ``complete``."""
+        ...
+
+
+class _Sentence(Spoken):
+    """A sentence and its audio that has not been handed on."""
+
+    __slots__ = ("chunks", "done", "filler", "task")
+
+    def __init__(self, text: str, *, filler: bool = False) -> None:
+        super().__init__(text)
+        self.chunks: list[bytes] = []
+        self.done = False  # no more audio will come
+        self.filler = filler
+        self.task: asyncio.Task[None] | None = None
+
+
+class Reply:
+    """A reply. ``parts`` asks for it; it is asked again, once, where it fails before anything was handed on."""
+
+    def __init__(
+        self,
+        reply_id: int,
+        turn: int,
+        parts: Parts,
+        *,
+        spec: CallSpec,
+        tts: Tts,
+        owner: Owner,
+        patience: Patience,
+        eager: bool = False,
+        retries: int = 1,
+    ) -> None:
+        self.reply_id = reply_id
+        self.turn = turn
+        self.sentences: list[_Sentence] = []
+        """What there is to say, in order (for ``transcript.heard_text``)."""
+        self.error: ProviderError | None = None
+        """Why there is no more of it."""
+        self.hang_up = False
+        self.suggestions: tuple[str, ...] | None = None
+        self.ttft_s: float | None = None
+        """From asking the model to its first token."""
+        self.ttfb_s: float | None = None
+        """From handing the first sentence to the voice to its first audio."""
+        self.written_samples = 0
+        self._parts = parts
+        self._spec = spec
+        self._tts = tts
+        self._owner = owner
+        self._patience = patience
+        self._eager = eager
+        self._retries = retries
+        self._released = False
+        self._thought = False
+        self._dropped = False
+        self._thinker: asyncio.Task[None] | None = None
+        self._flushed = 0  # sentences handed on wholly
+        self._begun = False  # some of it, not only a filler, was handed on
+        self._end_tools = frozenset(tool.name for tool in spec.tools if tool.type == "end_call")
+        self._now_s = asyncio.get_running_loop().time
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that there will be of it has been handed on."""
+        return self._thought and self._flushed == len(self.sentences)
+
+    @property
+    def voiced(self) -> bool:
+        """Whether all of it is there as audio."""
+        return self._thought and self.error is None and all(sentence.whole for sentence in self.sentences)
+
+    def start(self) -> None:
+        """Ask for it."""
+        self._thinker = self._owner.spawn(self._think(), f"reply-{self.reply_id}")
+
+    def release(self) -> None:
+        """Hand its audio on from now on."""
+        self._released = True
+        self.update()
+
+    def drop(self) -> None:
+        """Stop all work on it."""
+        self._dropped = True
+        for task in (self._thinker, *(sentence.task for sentence in self.sentences)):
+            if task is not None:
+                task.cancel()
+
+    def fill(self, text: str) -> None:
+        """Say ``text`` before the next sentence that has no audio yet."""
+        if self._dropped or self.complete:
+            return
+        at = self._flushed
+        while at < len(self.sentences) and self.sentences[at].samples:
+            at += 1
+        sentence = _Sentence(text, filler=True)
+        self.sentences.insert(at, sentence)
+        self._start_voice(sentence)
+
+    def update(self, queued_samples: int = 0) -> None:
+        """Hand on what can be, and begin the next sentences where that is due (``queued_samples`` wait to be heard)."""
+        if self._dropped:
+            return
+        if self._released:
+            self._flush()
+        waiting = [sentence for sentence in self.sentences if sentence.task is None]
+        busy = sum(1 for sentence in self.sentences if sentence.task is not None and not sentence.done)
+        ahead = queued_samples + sum(len(chunk) for sentence in self.sentences for chunk in sentence.chunks) // 2
+        for sentence in waiting:
+            first = sentence is self.sentences[0]
+            if not first and (busy >= _AT_ONCE or not (self._released or self._eager)):
+                break
+            if ahead >= _AHEAD_S * SPOKEN_RATE_HZ and not self._eager:
+                break
+            busy += 1
+            self._start_voice(sentence)
+        self._owner.changed(self)
+
+    # ---- text ---------------------------------------------------------------------------------------------------
+
+    async def _think(self) -> None:
+        for attempt in range(self._retries + 1):
+            try:
+                await self._read_parts()
+                break
+            except ProviderError as error:
+                self._owner.fault(error)
+                if not error.retryable or attempt == self._retries or self._begun:
+                    self._fail(error, len(self.sentences))
+                    return
+                self._start_over()
+        self._thought = True
+        self.update()
+
+    async def _read_parts(self) -> None:
+        asked_s = self._now_s()
+        splitter = SentenceSplitter()
+        stream = watched(
+            self._parts(),
+            provider=self._spec.llm.provider,
+            stage=Stage.LLM,
+            first_s=self._patience.first_token_s,
+            stall_s=self._patience.stall_s,
+        )
+        async with aclosing(stream):
+            async for part in stream:
+                if self.ttft_s is None:
+                    self.ttft_s = self._now_s() - asked_s
+                if isinstance(part, TextDelta):
+                    self._add(splitter.push(part.text))
+                else:
+                    self._take(part)
+        self._add(splitter.finish())
+
+    def _take(self, part: ToolCall | HangUp | Suggestions) -> None:
+        if isinstance(part, HangUp):
+            self.hang_up = True
+        elif isinstance(part, Suggestions):
+            self.suggestions = part.phrases
+        elif part.name in self._end_tools:
+            self.hang_up = True
+        else:
+            detail = f"the model asked for the tool {part.name!r}, which this call cannot run"
+            raise ProviderError(self._spec.llm.provider, Stage.LLM, ProviderErrorKind.PROTOCOL, detail, retryable=True)
+
+    def _add(self, texts: list[str]) -> None:
+        self.sentences += [_Sentence(text) for text in texts if speakable(text)]
+        if texts:
+            self.update()
+
+    def _start_over(self) -> None:
+        for sentence in self.sentences:
+            if sentence.task is not None and not sentence.filler:
+                sentence.task.cancel()
+        self.sentences = [sentence for sentence in self.sentences if sentence.filler]
+        self.ttft_s = self.ttfb_s = None
+
+    def _fail(self, error: ProviderError, keep: int) -> None:
+        """Give up the rest; what has audio among the first ``keep`` sentences is still said."""
+        self.error = self.error or error
+        self._thought = True
+        kept = [sentence for sentence in self.sentences[:keep] if sentence.samples]
+        running = [sentence.task for sentence in self.sentences if sentence not in kept]
+        for task in (self._thinker, *running):
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+        self.sentences = kept
+        self.update()
+
+    # ---- voice --------------------------------------------------------------------------------------------------
+
+    def _start_voice(self, sentence: _Sentence) -> None:
+        sentence.task = self._owner.spawn(self._voice(sentence), f"voice-{self.reply_id}")
+
+    async def _voice(self, sentence: _Sentence) -> None:
+        retries = 0 if sentence.filler else self._retries
+        for attempt in range(retries + 1):
+            try:
+                await self._read_audio(sentence)
+                sentence.whole = True
+                break
+            except ProviderError as error:
+                self._owner.fault(error)
+                if error.retryable and attempt < retries and not sentence.samples:
+                    continue
+                sentence.done = True
+                if sentence.filler:
+                    break
+                self._fail(error, self.sentences.index(sentence) + 1)
+                return
+        sentence.done = True
+        if sentence.filler and not sentence.samples and sentence in self.sentences:
+            self.sentences.remove(sentence)
+        self.update()
+
+    async def _read_audio(self, sentence: _Sentence) -> None:
+        asked_s = self._now_s()
+        stream = watched(
+            self._tts.speak(sentence.text),
+            provider=self._spec.tts.provider,
+            stage=Stage.TTS,
+            first_s=self._patience.first_audio_s,
+            stall_s=self._patience.stall_s,
+        )
+        async with aclosing(stream):
+            async for pcm in stream:
+                if self.ttfb_s is None and not sentence.filler:
+                    self.ttfb_s = self._now_s() - asked_s
+                sentence.samples += len(pcm) // 2
+                sentence.chunks.append(pcm)
+                if self._released:
+                    self._flush()
+        if not sentence.samples:
+            detail = "no audio came for a sentence"
+            raise ProviderError(self._spec.tts.provider, Stage.TTS, ProviderErrorKind.PROTOCOL, detail, retryable=True)
+
+    def _flush(self) -> None:
+        """Hand on audio up to the first sentence that is not all there."""
+        while self._flushed < len(self.sentences):
+            sentence = self.sentences[self._flushed]
+            chunks, sentence.chunks = sentence.chunks, []
+            self._begun = self._begun or bool(chunks and not sentence.filler)
+            for pcm in chunks:
+                self.written_samples += len(pcm) // 2
+                self._owner.write(self, pcm)
+            if not sentence.done:
+                return
+            self._flushed += 1

@@ -1,0 +1,261 @@
+"""Speaking: makes replies, plays them through the mouth, and records what was heard of them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any
+
+from oneinbox.core.errors import ProviderError
+from oneinbox.core.events import AnyCallEvent, GreetingStarted, LatencyMeasured, MessageAdded, Role
+from oneinbox.core.ids import new_id
+from oneinbox.core.spec import CallSpec
+from oneinbox.live.engine import turn_events as ev
+from oneinbox.live.engine.ear import Spawn
+from oneinbox.live.engine.faults import Patience
+from oneinbox.live.engine.lines import FILLERS, LINES
+from oneinbox.live.engine.mouth import Mouth
+from oneinbox.live.engine.ports import Caption, ChatMessage, Llm, Page, Playout, ReplyPart, TextDelta, Tts
+from oneinbox.live.engine.reply import Reply
+from oneinbox.live.engine.transcript import History
+
+
+def show_suggestions(page: Page, phrases: Sequence[str]) -> None:
+    """Show what the caller could say next."""
+    page.set_attributes({"oi.suggestions": json.dumps(phrases, ensure_ascii=False)})
+
+
+class Speaker:
+    """The agent's half of the conversation, as ordered by the turn machine."""
+
+    def __init__(
+        self,
+        spec: CallSpec,
+        history: History,
+        *,
+        llm: Llm,
+        tts: Tts,
+        playout: Playout,
+        page: Page,
+        patience: Patience,
+        spawn: Spawn,
+        tell: Callable[[ev.AnyEvent], None],
+        emit: Callable[[AnyCallEvent], None],
+        fault: Callable[[ProviderError], None],
+    ) -> None:
+        self.started_s = 0.0
+        """When the call's clock started."""
+        self._spec = spec
+        self._history = history
+        self._llm = llm
+        self._tts = tts
+        self._playout = playout
+        self._page = page
+        self._patience = patience
+        self._spawn = spawn
+        self._emit = emit
+        self._fault = fault
+        self._now_s = asyncio.get_running_loop().time
+        self._mouth = Mouth(playout, now_s=self._now_s, tell=tell, started=self._started, show=self._show)
+        self._replies: dict[int, Reply] = {}
+        self._asked: dict[int, Sequence[ChatMessage]] = {}
+        self._lines: dict[int, str] = {}
+        self._segments: dict[int, str] = {}
+        self._greeting: Reply | None = None
+        self._greeting_id: int | None = None
+        self._fillers = 0
+
+    # ---- what a reply needs of its owner ------------------------------------------------------------------------
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+        """Start a task that lives no longer than the call."""
+        return self._spawn(work, name)
+
+    def fault(self, error: ProviderError) -> None:
+        """Report a provider's failure."""
+        self._fault(error)
+
+    def write(self, reply: Reply, pcm: bytes) -> None:
+        """Queue audio of the reply that is being heard."""
+        if reply is self._mouth.reply:
+            self._playout.write(pcm)
+
+    def changed(self, reply: Reply) -> None:
+        """Look whether a reply is over, or has failed."""
+        if reply.reply_id in self._replies:
+            self._mouth.look(reply)
+
+    # ---- the machine's orders -----------------------------------------------------------------------------------
+
+    async def prepare_greeting(self) -> None:
+        """Voice the first message before it is due; what fails is tried again when it is."""
+        if self._spec.first_message:
+            self._greeting = self._fixed_reply(0, 0, self._spec.first_message)
+            self._greeting.start()
+
+    def keep_greeting(self) -> None:
+        """The time to prepare is over: keep the first message if all of it is there."""
+        if self._greeting is not None and not self._greeting.voiced:
+            self._greeting.drop()
+            self._greeting = None
+
+    def prepare(self, order: ev.Prepare) -> None:
+        """Ask the language model for a reply and hold it."""
+        history = self._asked[order.reply_id] = self._history.for_llm(order.text)
+        reply = self._replies[order.reply_id] = Reply(
+            order.reply_id,
+            order.turn,
+            lambda: self._llm.reply(history),
+            spec=self._spec,
+            tts=self._tts,
+            owner=self,
+            patience=self._patience,
+        )
+        reply.start()
+
+    def say(self, order: ev.Say) -> None:
+        """Speak a line at once."""
+        greeting, self._greeting = self._greeting, None
+        text = LINES.get(order.line) or self._spec.first_message or ""
+        if order.line is ev.Line.GREETING:
+            self._greeting_id = order.reply_id
+        if order.line is ev.Line.GREETING and greeting is not None:
+            reply = greeting
+            reply.reply_id = order.reply_id
+        else:
+            reply = self._fixed_reply(order.reply_id, order.turn, text)
+            reply.start()
+        self._replies[order.reply_id] = reply
+        self._lines[order.reply_id] = text
+        self.release(ev.Release(order.reply_id))
+
+    def release(self, order: ev.Release) -> None:
+        """Let a reply be heard."""
+        reply = self._replies[order.reply_id]
+        if self._mouth.reply is not reply:
+            self._mouth.begin(reply)
+        reply.release()
+
+    def fill(self, order: ev.Fill) -> None:
+        """Ask the caller for a moment."""
+        self._replies[order.reply_id].fill(FILLERS[self._fillers % len(FILLERS)])
+        self._fillers += 1
+
+    def commit(self, order: ev.Commit) -> None:
+        """The reply's turn is certain: tell the model, measure, show the suggestions."""
+        reply = self._replies[order.reply_id]
+        self._llm.committed(self._asked[order.reply_id])
+        for part, seconds in (("llm_ttft", reply.ttft_s), ("tts_ttfb", reply.ttfb_s)):
+            if seconds is not None:
+                ms = round(seconds * 1000, 1)
+                self._emit(LatencyMeasured(call_id=self._spec.call_id, part=part, turn=reply.turn, ms=ms))
+        self._suggest(reply)
+
+    def drop(self, order: ev.Drop) -> None:
+        """Abandon a reply unheard."""
+        reply = self._forget(order.reply_id)
+        if reply is self._mouth.reply:
+            self._mouth.stop()
+
+    def cut(self, order: ev.Cut) -> None:
+        """Stop a reply at the present sample and record what was heard."""
+        reply = self._forget(order.reply_id)
+        if reply is self._mouth.reply:
+            heard = self._mouth.stop()
+            self._record(reply, heard, interrupted=order.interrupted)
+
+    def close(self, order: ev.Close) -> None:
+        """Record a reply that was played to its end."""
+        reply = self._forget(order.reply_id)
+        if reply is not self._mouth.reply:
+            return
+        line = self._lines.get(order.reply_id)
+        heard = self._mouth.stop()
+        self._suggest(reply)  # where they came after the words
+        if not heard and reply.error is not None and line:
+            self.show_line(line)  # it could not be said: the page at least explains the silence
+        self._record(reply, heard, interrupted=False)
+
+    def show_line(self, text: str) -> None:
+        """Show a line that cannot be said; it is on no record."""
+        self._page.show_caption(Caption(segment_id=new_id("seg"), from_agent=True, text=text, final=True))
+
+    def set_level(self, order: ev.SetLevel, duck_gain: float) -> None:
+        """Set how loud the mouth is."""
+        if order.level is ev.Level.SILENT:
+            self._playout.pause()
+            return
+        self._playout.set_gain(duck_gain if order.level is ev.Level.DUCKED else 1.0)
+        self._playout.resume()
+
+    def close_all(self) -> None:
+        """Stop every reply; nothing calls back any more."""
+        self._playout.on_frame(None)
+        for reply in (*self._replies.values(), *filter(None, [self._greeting])):
+            reply.drop()
+        self._replies.clear()
+
+    def start(self) -> None:
+        """The call's clock starts."""
+        self.started_s = self._now_s()
+        self._playout.on_frame(self._mouth.on_frame)
+
+    # ---- inside -------------------------------------------------------------------------------------------------
+
+    def _fixed_reply(self, reply_id: int, turn: int, text: str) -> Reply:
+        """A reply whose text is known; it is voiced as far ahead as it goes, and the language model is not asked."""
+
+        async def parts() -> AsyncIterator[ReplyPart]:
+            yield TextDelta(text)
+
+        return Reply(
+            reply_id,
+            turn,
+            parts,
+            spec=self._spec,
+            tts=self._tts,
+            owner=self,
+            patience=self._patience,
+            eager=True,
+        )
+
+    def _forget(self, reply_id: int) -> Reply:
+        reply = self._replies.pop(reply_id)
+        reply.drop()
+        self._asked.pop(reply_id, None)
+        return reply
+
+    def _suggest(self, reply: Reply) -> None:
+        if reply.suggestions is not None:
+            show_suggestions(self._page, reply.suggestions)
+            reply.suggestions = None
+
+    def _started(self, reply: Reply, at_s: float) -> None:
+        if reply.reply_id == self._greeting_id:
+            delay_ms = round((at_s - self.started_s) * 1000, 1)
+            self._emit(GreetingStarted(call_id=self._spec.call_id, delay_ms=delay_ms))
+
+    def _show(self, reply: Reply, text: str, *, final: bool = False) -> None:
+        if text:
+            segment_id = self._segments.setdefault(reply.reply_id, new_id("seg"))
+            self._page.show_caption(Caption(segment_id=segment_id, from_agent=True, text=text, final=final))
+
+    def _record(self, reply: Reply, heard: str, *, interrupted: bool) -> None:
+        """Record what was heard of a reply; nothing, where that is no word."""
+        first_s = self._mouth.first_frame_s
+        if not heard or first_s is None:
+            return
+        self._show(reply, heard, final=True)
+        self._segments.pop(reply.reply_id, None)
+        self._history.add_agent(heard)
+        self._emit(
+            MessageAdded(
+                call_id=self._spec.call_id,
+                message_id=new_id("msg"),
+                role=Role.AGENT,
+                content=heard,
+                turn=reply.turn,
+                start_s=round(first_s - self.started_s, 3),
+                end_s=round(self._mouth.spoken_s - self.started_s, 3),
+                interrupted=interrupted,
+            )
+        )

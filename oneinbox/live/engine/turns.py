@@ -1,0 +1,482 @@
+"""The turn machine: who speaks, and what follows. Events in, commands out; no clock, no asyncio, no I/O.
+
+The laws:
+
+1.  The same events give the same commands. Time is what the events say it is.
+2.  Nothing is answered but words; a turn without words leaves no trace.
+3.  A turn is *decided* when endpointing says so, and *settled* once its reply has begun to be heard. Until then the
+    caller who goes on speaking takes it back, and the reply is dropped without a trace.
+4.  What is recorded of the agent is what was heard; what the caller said is recorded once, and always.
+5.  Over the caller's sound the agent ducks, over more of it it yields, for words it gives up the floor. It goes on
+    where it stopped only when no words came.
+6.  Every wait has an end: ``deadline_s`` is when the machine wants to be told the time. Every call ends with a reason.
+
+Each side is in one state and moves only along its table in ``turn_table.py``::
+
+    caller   QUIET -> ONSET -> SPEAKING <-> PAUSED -> QUIET            (a short sound: ONSET -> back)
+    agent    LISTENING -> THINKING -> SPEAKING -> LISTENING            (nothing in the way)
+                          THINKING <-> HOLDING                         (the caller makes a sound before it is heard)
+                                       SPEAKING <-> DUCKED -> YIELDED  (barge-in, and back when no words come)
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from oneinbox.core.errors import Stage
+from oneinbox.core.events import EndReason
+from oneinbox.live.engine import turn_events as ev
+from oneinbox.live.engine.barge_in import BargeIn
+from oneinbox.live.engine.endpointing import Endpointing, Verdict, ends_call, normalised
+from oneinbox.live.engine.sides import EPSILON_S, NEVER_S, AgentSide, CallerSide, OnMove
+from oneinbox.live.engine.turn_table import Agent, Caller, Signal
+from oneinbox.live.engine.utterance import DecidedTurn, OpenTurn
+
+FILLER_S = 3.5
+"""After this much silence a late reply is announced."""
+MOST_SPECULATIONS = 4
+"""Replies prepared for one turn before it is decided; after that the decision is waited for."""
+MOST_FAILURES = 2
+"""Failures in a row that end the call."""
+
+_WAITING_FOR_WORDS = (Agent.HOLDING, Agent.YIELDED)
+_END_REASONS = {
+    Stage.STT: EndReason.STT_FAILED,
+    Stage.LLM: EndReason.LLM_FAILED,
+    Stage.TTS: EndReason.TTS_FAILED,
+}
+
+
+class TurnSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How one call takes turns."""
+
+    endpointing: Endpointing = Endpointing()
+    barge_in: BargeIn = BargeIn()
+    silence_timeout_s: float = 10.0
+    """Ends the call when both sides have been silent for this long; 0: never."""
+    max_duration_s: float = 600.0
+    end_call_phrases: tuple[str, ...] = ()
+
+
+class TurnMachine:
+    """One call's turns. ``receive`` takes an event and returns what is to be done, in order.
+
+    ``on_move`` is told of every row of the tables that is used.
+    """
+
+    def __init__(self, settings: TurnSettings, on_move: OnMove | None = None) -> None:
+        self.deadline_s: float = NEVER_S
+        """When the machine wants a ``Tick``, unless another event comes first."""
+        self._settings = settings
+        self._caller = CallerSide(settings.endpointing, on_move)
+        self._agent = AgentSide(on_move)
+        self._now_s = 0.0
+        self._started_s = 0.0
+        self._silent_since_s = 0.0
+        self._ending: EndReason | None = None
+        self._turn = 0
+        self._decided: DecidedTurn | None = None
+        self._late_final = False  # the decided turn's final transcript is still to come
+        self._stt_owes = False  # the open turn's final transcript is still to come
+        self._stt_delay_s = 0.5
+        self._stt_failures = 0
+        self._failures = 0
+        self._handlers: dict[type[ev.Event], Callable[[Any], None]] = {
+            ev.Started: self._on_started,
+            ev.Voice: self._on_voice,
+            ev.Partial: self._on_partial,
+            ev.Final: self._on_final,
+            ev.Typed: self._on_typed,
+            ev.SttFailed: self._on_stt_failed,
+            ev.Sounded: self._on_sounded,
+            ev.Settled: self._on_settled,
+            ev.Dry: self._on_dry,
+            ev.Finished: self._on_finished,
+            ev.Failed: self._on_failed,
+            ev.Ended: self._on_ended,
+        }
+
+    @property
+    def caller(self) -> Caller:
+        """The caller's state."""
+        return self._caller.state
+
+    @property
+    def agent(self) -> Agent:
+        """The agent's state."""
+        return self._agent.state
+
+    def receive(self, event: ev.AnyEvent) -> list[ev.AnyCommand]:
+        """Take one event, later than or as late as the one before; return the commands that follow from it."""
+        out = self._agent.out = []
+        if self.agent is Agent.OVER:
+            return out
+        self._now_s = max(self._now_s, event.at_s)
+        if (handler := self._handlers.get(type(event))) is not None:
+            handler(event)
+        self._advance()
+        self.deadline_s = self._next_deadline_s()
+        return out
+
+    def _do(self, *commands: ev.AnyCommand) -> None:
+        self._agent.out.extend(commands)
+
+    # ---- the caller ---------------------------------------------------------------------------------------------
+
+    def _on_started(self, event: ev.Started) -> None:
+        self._started_s = self._silent_since_s = event.at_s
+        if event.greeting:
+            self._say(ev.Line.GREETING)
+        else:
+            self._agent.show(ev.AgentState.LISTENING)
+
+    def _on_voice(self, event: ev.Voice) -> None:
+        if self._ending:
+            return
+        for signal in self._caller.hear(event.probability, event.at_s):
+            if signal is Signal.SPEECH:
+                self._stt_owes = self._late_final = False
+                self._do(ev.TellStt(speech=True))
+            elif self.agent is Agent.SPEAKING and not self._agent.settled:
+                self._agent.move(Signal.SOUND_EARLY)
+            else:
+                self._agent.move(Signal.SOUND)
+        if self._caller.sounding and self._caller.sound_s >= self._settings.barge_in.confirm_s - EPSILON_S:
+            self._agent.move(Signal.VOICE)
+
+    def _on_partial(self, event: ev.Partial) -> None:
+        turn = self._caller.turn
+        if turn is not None and turn.revise(event.text, self._now_s):
+            self._words_changed(turn)
+
+    def _on_final(self, event: ev.Final) -> None:
+        self._stt_failures = 0
+        if self._late_final:
+            self._late_final = False
+            self._amend(event.text.strip())
+            return
+        if self._stt_owes:
+            self._stt_owes = False
+            delay_s = self._now_s - self._caller.last_voice_s
+            self._stt_delay_s += 0.3 * (delay_s - self._stt_delay_s)
+            if self._caller.turn:
+                self._caller.turn.final_delay_s = delay_s
+        if self._caller.turn is None:
+            if not normalised(event.text) or not self._caller.move(Signal.WORDS):
+                return
+            self._caller.turn = OpenTurn(start_s=self._now_s)
+            self._caller.last_voice_s = self._now_s
+        if self._caller.turn.add_final(event.text, event.confidence, self._now_s):
+            self._words_changed(self._caller.turn)
+
+    def _on_typed(self, event: ev.Typed) -> None:
+        text = event.text.strip()
+        if not text:
+            return
+        if not self._ending:
+            self._give_up_floor()
+        if self._caller.turn is not None:
+            self._flush_words(self._caller.turn)
+        self._record(DecidedTurn(text=text, start_s=self._now_s, end_s=self._now_s, typed=True))
+        if not self._ending:
+            self._answer()
+
+    def _on_stt_failed(self, event: ev.SttFailed) -> None:
+        self._stt_lost(fatal=event.fatal, counts=event.short_lived or self._caller.turn is not None)
+
+    def _words_changed(self, turn: OpenTurn) -> None:
+        if self._ending:
+            return
+        if self.agent is not Agent.LISTENING and self._settings.barge_in.stops(turn.text):
+            self._give_up_floor(continued_by=turn)
+        elif not self._agent.released and normalised(turn.text) != self._agent.reply_key:
+            self._agent.drop_reply()
+        self._do(ev.ShowUser(self._turn + 1, turn.text, final=False))
+
+    def _amend(self, text: str) -> None:
+        """Take in the final transcript of a turn that was decided without it."""
+        turn = self._decided
+        if turn is None or not normalised(text) or normalised(turn.with_final(text)) == normalised(turn.text):
+            return
+        turn.text = turn.with_final(text)
+        if turn.recorded:
+            self._do(ev.AmendUser(turn.text))
+            return
+        self._agent.drop_reply()
+        self._prepare(turn.text, self._turn)
+        self._agent.release(turn.end_s)
+
+    def _stt_lost(self, *, fatal: bool, counts: bool) -> None:
+        """Go on after the recogniser failed: with the words at hand, or with an apology, or not at all."""
+        self._stt_owes = self._late_final = False
+        self._stt_failures += counts
+        if fatal or self._stt_failures >= MOST_FAILURES:
+            self._fail_call(EndReason.STT_FAILED)
+        elif self.caller is Caller.SPEAKING:
+            self._do(ev.TellStt(speech=True))
+        elif self._caller.turn is not None and not self._caller.turn.text:
+            self._close_turn()
+            if not self._agent.move(Signal.NO_WORDS) and self.agent is Agent.LISTENING:
+                self._say(ev.Line.UNHEARD)
+
+    def _close_turn(self) -> None:
+        self._caller.turn = None
+        self._stt_owes = False
+        self._silent_since_s = self._now_s
+        self._caller.move(Signal.TURN_OVER)
+
+    def _flush_words(self, turn: OpenTurn) -> None:
+        """Record the words of the open turn, unanswered, as a turn of its own; go on listening."""
+        if turn.text:
+            self._record(turn.decide(self._caller.last_voice_s))
+        self._close_turn()
+        if self.caller is Caller.SPEAKING:
+            self._caller.turn = OpenTurn(start_s=self._now_s)
+
+    def _consider_turn(self, turn: OpenTurn) -> None:
+        """Decide in a pause whether the turn has ended or, if not, whether to prepare a reply."""
+        quiet_s = self._now_s - self._caller.last_voice_s + EPSILON_S
+        verdict = self._settings.endpointing.judge(quiet_s=quiet_s, words=bool(turn.text), final=not self._stt_owes)
+        if verdict is Verdict.ENDED and self.agent is Agent.LISTENING:
+            self._decide(turn)
+        elif verdict is Verdict.EMPTY:
+            self._close_turn()
+            self._agent.move(Signal.NO_WORDS)
+        elif verdict is Verdict.STALLED:
+            self._do(ev.RestartStt())
+            self._stt_lost(fatal=False, counts=True)
+        elif self._now_s + EPSILON_S >= self._speculate_at_s(turn):
+            turn.speculations += 1
+            self._prepare(turn.text, self._turn + 1)
+
+    def _speculate_at_s(self, turn: OpenTurn) -> float:
+        """Return when the words so far are stable enough to prepare a reply to; never, where none is wanted."""
+        if (
+            not turn.text
+            or self.agent is not Agent.LISTENING
+            or self._agent.reply_id is not None
+            or turn.speculations >= MOST_SPECULATIONS
+            or ends_call(turn.text, self._settings.end_call_phrases)
+        ):
+            return NEVER_S
+        return turn.changed_s + (self._settings.endpointing.stable_s if self._stt_owes else 0.0)
+
+    def _decide(self, turn: OpenTurn) -> None:
+        self._late_final = self._stt_owes
+        self._close_turn()
+        self._decided = turn.decide(self._caller.last_voice_s)
+        self._decided.eou_delay_s = self._now_s - self._caller.last_voice_s
+        self._turn += 1
+        self._answer()
+
+    # ---- the agent ----------------------------------------------------------------------------------------------
+
+    def _answer(self) -> None:
+        """Answer the decided turn, unless it ends the call."""
+        turn = self._decided
+        if turn is None or ends_call(turn.text, self._settings.end_call_phrases):
+            self._end(EndReason.END_CALL_PHRASE)
+            return
+        if self._agent.reply_id is None:
+            self._prepare("" if turn.recorded else turn.text, self._turn)
+        self._become_due()
+        self._agent.release(turn.end_s)
+
+    def _prepare(self, text: str, turn: int) -> None:
+        reply_id = self._agent.begin_reply(normalised(text))
+        self._do(ev.Prepare(reply_id, turn, text))
+
+    def _say(self, line: ev.Line) -> None:
+        reply_id = self._agent.begin_reply("", line)
+        self._agent.released = True
+        self._become_due()
+        self._do(ev.Say(reply_id, self._turn, line))
+
+    def _become_due(self) -> None:
+        self._agent.move(Signal.DUE_OVER_SOUND if self._caller.sounding and not self._ending else Signal.DUE)
+
+    def _on_sounded(self, event: ev.Sounded) -> None:
+        if not self._agent.is_current(event.reply_id):
+            return
+        self._agent.waiting_since_s = None
+        if self._agent.move(Signal.HEARD) and self._decided is not None and self._decided.perceived_s is None:
+            self._decided.perceived_s = self._now_s - self._decided.end_s
+
+    def _on_settled(self, event: ev.Settled) -> None:
+        if self._agent.is_current(event.reply_id):
+            self._settle()
+
+    def _on_dry(self, event: ev.Dry) -> None:
+        if self._agent.is_current(event.reply_id):
+            self._agent.waiting_since_s = self._now_s
+
+    def _on_finished(self, event: ev.Finished) -> None:
+        if not self._agent.is_current(event.reply_id):
+            return
+        if self._agent.line is None:
+            self._failures = 0
+        self._close_reply()
+        if self._ending or event.hang_up:
+            self._end(self._ending or EndReason.AGENT_HANGUP)
+
+    def _on_failed(self, event: ev.Failed) -> None:
+        if event.reply_id != self._agent.reply_id:
+            return
+        if not self._agent.released:  # asked for again, once, when the turn is decided
+            self._agent.drop_reply()
+            if self._caller.turn:
+                self._caller.turn.speculations = MOST_SPECULATIONS
+            return
+        self._close_reply()
+        self._failures += 1
+        if event.fatal or self._failures >= MOST_FAILURES or self._ending:
+            # what cannot speak cannot say farewell either
+            self._fail_call(_END_REASONS[event.stage], farewell=event.stage is not Stage.TTS)
+        else:
+            self._say(ev.Line.APOLOGY)
+
+    def _close_reply(self) -> None:
+        self._settle()
+        if self._agent.reply_id is not None:
+            self._do(ev.Close(self._agent.reply_id))
+        self._agent.forget_reply()
+        self._silent_since_s = self._now_s
+        self._agent.move(Signal.DONE)
+
+    def _fail_call(self, reason: EndReason, *, farewell: bool = True) -> None:
+        if self._ending or not farewell:
+            self._end(self._ending or reason)
+            return
+        self._give_up_floor()
+        self._ending = reason
+        self._say(ev.Line.FAREWELL)
+
+    def _settle(self) -> None:
+        """The reply has begun to be heard, or will not be: its turn can no longer be taken back."""
+        if self._agent.settled or self._agent.reply_id is None:
+            return
+        self._agent.settled = True
+        turn = self._decided
+        if turn is None or self._agent.line is not None:
+            return
+        self._record(turn)
+        self._do(*(ev.Measure(part, self._turn, round(seconds * 1000, 1)) for part, seconds in turn.latencies()))
+        self._do(ev.Commit(self._agent.reply_id))
+
+    def _record(self, turn: DecidedTurn) -> None:
+        """Record a turn of the caller, once; a turn that was not the decided one becomes it, with the next number."""
+        if turn is not self._decided:
+            self._turn += 1
+            self._decided = turn
+        if turn.recorded:
+            return
+        turn.recorded = True
+        self._do(
+            ev.ShowUser(self._turn, turn.text, final=True),
+            ev.RecordUser(self._turn, turn.text, turn.start_s, turn.end_s, turn.confidence, typed=turn.typed),
+        )
+
+    def _give_up_floor(self, *, continued_by: OpenTurn | None = None) -> None:
+        """Stop the agent: what was heard stays, what was not heard is gone.
+
+        A turn whose reply was not heard goes back to the words that continue it; else it is recorded as it stands.
+        """
+        if self._agent.settled and self._agent.reply_id is not None:
+            if self._agent.line is None:
+                self._failures = 0
+            self._do(ev.Cut(self._agent.reply_id, interrupted=True))
+            self._agent.forget_reply()
+        self._agent.drop_reply()
+        if self._decided is not None and not self._decided.recorded:
+            if continued_by is not None:
+                continued_by.continue_from(self._decided)
+                self._turn -= 1
+            else:
+                self._record(self._decided)
+        self._decided = None
+        self._late_final = False
+        self._silent_since_s = self._now_s
+        self._agent.move(Signal.WORDS)
+
+    # ---- time ---------------------------------------------------------------------------------------------------
+
+    def _on_ended(self, event: ev.Ended) -> None:
+        self._end(event.reason)
+
+    def _end(self, reason: EndReason) -> None:
+        """End the call at once; what was said and heard so far is recorded."""
+        if self._decided is not None:
+            self._record(self._decided)
+        if self._agent.reply_id is not None:
+            self._do(ev.Cut(self._agent.reply_id, interrupted=False))
+            self._agent.forget_reply()
+        if self._caller.turn is not None and self._caller.turn.text:
+            self._record(self._caller.turn.decide(self._caller.last_voice_s))
+        self._caller.turn = None
+        self._agent.move(Signal.END)
+        self._do(ev.EndCall(reason))
+
+    def _advance(self) -> None:
+        """Do whatever has become due."""
+        now_s = self._now_s + EPSILON_S
+        if self.agent is Agent.OVER:
+            return
+        if now_s >= self._started_s + self._settings.max_duration_s:
+            self._end(EndReason.MAX_DURATION)
+            return
+        if (faded := self._caller.fade(self._now_s)) is not None:
+            self._agent.move(Signal.FADED)
+            if faded is Signal.FADED:
+                self._stt_owes = True
+                self._do(ev.TellStt(speech=False))
+            elif self._caller.turn is None:
+                self._agent.move(Signal.NO_WORDS)
+        if self.caller is Caller.PAUSED and self._caller.turn is not None and not self._ending:
+            self._consider_turn(self._caller.turn)
+        if now_s >= self._go_on_at_s():
+            self._agent.move(Signal.NO_WORDS)
+        if self._agent.reply_id is not None and now_s >= self._fill_at_s():
+            self._agent.waiting_since_s = self._now_s
+            self._do(ev.Fill(self._agent.reply_id))
+        if now_s >= self._silence_ends_at_s():
+            self._end(EndReason.SILENCE_TIMEOUT)
+
+    def _go_on_at_s(self) -> float:
+        """Return when an agent that waits for words goes on without them."""
+        if self.agent not in _WAITING_FOR_WORDS or self._caller.sounding:
+            return NEVER_S
+        return self._caller.last_voice_s + self._settings.barge_in.wait_s(
+            sound_s=self._caller.sound_s,
+            final_delay_s=self._stt_delay_s,
+            final_cap_s=self._settings.endpointing.final_cap_s,
+        )
+
+    def _fill_at_s(self) -> float:
+        if self._agent.waiting_since_s is None or self._agent.line is not None or self.agent in _WAITING_FOR_WORDS:
+            return NEVER_S
+        return self._agent.waiting_since_s + FILLER_S
+
+    def _silence_ends_at_s(self) -> float:
+        both_silent = self.agent is Agent.LISTENING and self.caller is Caller.QUIET
+        timeout_s = self._settings.silence_timeout_s
+        return self._silent_since_s + timeout_s if both_silent and timeout_s > 0 else NEVER_S
+
+    def _next_deadline_s(self) -> float:
+        if self.agent is Agent.OVER:
+            return NEVER_S
+        deadline_s = min(
+            self._started_s + self._settings.max_duration_s,
+            self._caller.fades_at_s,
+            self._go_on_at_s(),
+            self._fill_at_s(),
+            self._silence_ends_at_s(),
+        )
+        turn = self._caller.turn
+        if self.caller is not Caller.PAUSED or turn is None or self._ending:
+            return deadline_s
+        if not turn.text or self.agent is Agent.LISTENING:
+            judged_after_s = self._settings.endpointing.judged_after_s
+            judged_s = judged_after_s(words=bool(turn.text), final=not self._stt_owes)
+            deadline_s = min(deadline_s, self._caller.last_voice_s + judged_s)
+        return min(deadline_s, self._speculate_at_s(turn))

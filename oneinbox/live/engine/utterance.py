@@ -1,0 +1,114 @@
+"""The caller's turn in words: while it is open, and once it is decided."""
+
+from collections.abc import Iterator
+
+from oneinbox.live.engine.endpointing import normalised
+
+
+class DecidedTurn:
+    """A turn of the caller that endpointing has closed. It can be taken back until it is recorded."""
+
+    __slots__ = (
+        "confidence",
+        "end_s",
+        "eou_delay_s",
+        "final_delay_s",
+        "head",
+        "perceived_s",
+        "recorded",
+        "start_s",
+        "text",
+        "typed",
+    )
+
+    def __init__(
+        self,
+        *,
+        text: str,
+        start_s: float,
+        end_s: float,
+        confidence: float | None = None,
+        typed: bool = False,
+        head: str = "",
+    ) -> None:
+        self.text = text
+        self.head = head  # the part of the text that was final
+        self.start_s = start_s
+        self.end_s = end_s  # the last speech
+        self.confidence = confidence
+        self.typed = typed
+        self.recorded = False
+        self.eou_delay_s: float | None = None
+        self.final_delay_s: float | None = None
+        self.perceived_s: float | None = None
+
+    def with_final(self, text: str) -> str:
+        """Return the whole text where ``text`` is the final transcript of the part that was not final."""
+        return f"{self.head} {text}".strip()
+
+    def latencies(self) -> Iterator[tuple[str, float]]:
+        """Yield the parts of the turn's latency that are known here, in seconds."""
+        if self.eou_delay_s is not None:
+            yield "eou_delay", self.eou_delay_s
+        if self.final_delay_s is not None:
+            yield "stt", self.final_delay_s
+        if self.perceived_s is not None:
+            yield "perceived", self.perceived_s
+
+
+class OpenTurn:
+    """What the caller has said since the last turn was decided: finals, then the partial of what goes on."""
+
+    __slots__ = ("_finals", "_partial", "changed_s", "confidence", "final_delay_s", "speculations", "start_s")
+
+    def __init__(self, *, start_s: float) -> None:
+        self.start_s = start_s
+        self.changed_s = start_s
+        self.confidence: float | None = None
+        self.final_delay_s: float | None = None
+        self.speculations = 0
+        self._finals: list[str] = []
+        self._partial = ""
+
+    @property
+    def text(self) -> str:
+        """The words so far; empty where there are none (punctuation alone is none)."""
+        return " ".join([*self._finals, self._partial] if self._partial else self._finals)
+
+    def revise(self, partial: str, at_s: float) -> bool:
+        """Take a partial transcript; return whether the words changed."""
+        partial = partial.strip() if normalised(partial) else ""
+        if partial == self._partial or not partial:
+            return False
+        self._partial = partial
+        self.changed_s = at_s
+        return True
+
+    def add_final(self, text: str, confidence: float | None, at_s: float) -> bool:
+        """Take a final transcript in place of the partial; return whether there are words, and they changed."""
+        before = self.text
+        self._partial = ""
+        if normalised(text):
+            self._finals.append(text.strip())
+            self.confidence = confidence if self.confidence is None else min(self.confidence, confidence or 1.0)
+        changed = self.text != before
+        if changed:
+            self.changed_s = at_s
+        return changed and bool(self.text)
+
+    def continue_from(self, turn: DecidedTurn) -> None:
+        """Put a turn that was taken back before these words."""
+        self._finals.insert(0, turn.text)
+        self.start_s = turn.start_s
+
+    def decide(self, end_s: float) -> DecidedTurn:
+        """Close the turn, whose last speech was at ``end_s``."""
+        turn = DecidedTurn(
+            text=self.text,
+            head=" ".join(self._finals),
+            start_s=self.start_s,
+            end_s=max(self.start_s, end_s),
+            confidence=self.confidence,
+        )
+        turn.final_delay_s = self.final_delay_s
+        return turn
