@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import tailwindcss from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
+import { thirdPartyLicences } from "./build/third-party-licences.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -12,7 +13,7 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 export default defineConfig(({ mode }) => {
   const api = process.env.ONEINBOX_API ?? "http://127.0.0.1:8080";
   return {
-    plugins: [react(), tailwindcss()],
+    plugins: [react(), tailwindcss(), thirdPartyLicences(here("."))],
     resolve: {
       alias: {
         "@": here("./src"),

@@ -9,7 +9,7 @@ interface AgentFieldsProps {
   onChange: (draft: AgentDraft) => void;
   error: ApiError | null;
   promptRows: number;
-  /** The prompt cannot be changed: it belongs to a scripted model. */
+  /** The replies are scripted: there is no prompt. */
   scripted?: boolean;
 }
 
@@ -53,27 +53,28 @@ export function AgentFields({ draft, onChange, error, promptRows, scripted = fal
           />
         )}
       </Field>
-      <Field
-        label="Prompt"
-        optional
-        error={at("system_prompt")}
-        hint={
-          scripted
-            ? "This agent's replies are scripted: it has no prompt to change."
-            : "Who the agent is and how it should speak. Short, spoken sentences work best."
-        }
-      >
-        {(props) => (
-          <Textarea
-            {...props}
-            rows={promptRows}
-            disabled={scripted}
-            value={draft.system_prompt}
-            onChange={(event) => onChange({ ...draft, system_prompt: event.target.value })}
-            placeholder="You are the front desk of a small hotel. Answer in one or two short sentences."
-          />
-        )}
-      </Field>
+      {scripted ? (
+        <p className="rounded-md bg-sunken px-4 py-3 text-ink-soft text-sm">
+          This agent's replies are scripted, so it has no prompt. Make an agent of your own to write one.
+        </p>
+      ) : (
+        <Field
+          label="Prompt"
+          optional
+          error={at("system_prompt")}
+          hint="Who the agent is and how it should speak. Short, spoken sentences work best."
+        >
+          {(props) => (
+            <Textarea
+              {...props}
+              rows={promptRows}
+              value={draft.system_prompt}
+              onChange={(event) => onChange({ ...draft, system_prompt: event.target.value })}
+              placeholder="You are the front desk of a small hotel. Answer in one or two short sentences."
+            />
+          )}
+        </Field>
+      )}
       {elsewhere && (
         <p role="alert" className="rounded-md bg-danger-wash px-3 py-2 text-danger text-sm">
           {error.message}

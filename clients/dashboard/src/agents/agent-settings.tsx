@@ -9,6 +9,7 @@ import { Card } from "@/components/ui/card";
 import { Skeleton } from "@/components/ui/skeleton";
 import { toast } from "@/components/ui/toast";
 import { talkSession } from "@/talk/talk-session";
+import { AgentAside } from "./agent-aside";
 import { AgentFields } from "./agent-fields";
 import { readiness } from "./providers";
 
@@ -21,7 +22,12 @@ export function AgentSettings({ agent, onTalk }: AgentSettingsProps) {
   const model = useModel(agent.llm_id);
   if (model.isLoading) return <Skeleton className="h-96 rounded-xl" />;
   if (model.isError) return <LoadFailed error={model.error} retry={() => void model.refetch()} />;
-  return <SettingsForm agent={agent} model={model.data ?? null} onTalk={onTalk} />;
+  return (
+    <div className="grid items-start gap-6 xl:grid-cols-[minmax(0,1fr)_340px]">
+      <SettingsForm agent={agent} model={model.data ?? null} onTalk={onTalk} />
+      <AgentAside agent={agent} model={model.data ?? null} />
+    </div>
+  );
 }
 
 function SettingsForm({ agent, model, onTalk }: AgentSettingsProps & { model: LanguageModel | null }) {
@@ -51,7 +57,7 @@ function SettingsForm({ agent, model, onTalk }: AgentSettingsProps & { model: La
   return (
     <Card>
       <form onSubmit={submit}>
-        <div className="flex max-w-3xl flex-col gap-6 p-6 sm:p-8">
+        <div className="flex flex-col gap-6 p-6 sm:p-8">
           <AgentFields
             draft={draft}
             onChange={setDraft}

@@ -98,12 +98,12 @@ function AgentCard({ agent, model, now }: AgentCardProps) {
           </p>
         </div>
         <Button
-          className="relative size-12 rounded-full p-0 shadow-lift [&_svg]:size-5"
+          className="relative rounded-full pr-5 pl-4 shadow-lift"
           aria-label={`Talk to ${agent.name}`}
           disabled={ready.kind === "missing"}
           onClick={talk}
         >
-          <Mic />
+          <Mic /> Talk
         </Button>
       </div>
       <p className="mt-4 mb-6 line-clamp-2 text-ink-soft">

@@ -46,10 +46,14 @@ function endedJustNow(call: Call): boolean {
 export function useStopCall(id: string) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: () => request<Call>(`/v1/calls/${encodeURIComponent(id)}/stop`, { method: "POST" }),
+    mutationFn: () => stopCall(id),
     onSuccess: (call) => queries.setQueryData(["calls", id], call),
     onSettled: () => queries.invalidateQueries({ queryKey: ["calls"] }),
   });
+}
+
+export function stopCall(id: string): Promise<Call> {
+  return request<Call>(`/v1/calls/${encodeURIComponent(id)}/stop`, { method: "POST" });
 }
 
 /** Open a call with an agent; what comes back lets this browser, and nobody else, join it once. */

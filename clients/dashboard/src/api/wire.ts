@@ -84,12 +84,24 @@ export interface LatencyEvent {
   ms: number;
 }
 
+/** All measured parts of one turn, side by side; null where one was not measured. */
+export interface TurnParts {
+  turn: number;
+  eou_delay: number | null;
+  stt: number | null;
+  llm_ttft: number | null;
+  tts_ttfb: number | null;
+  perceived: number | null;
+}
+
 export interface Latency {
   llm_ttft?: PartSummary | null;
   tts_ttfb?: PartSummary | null;
   eou_delay?: PartSummary | null;
   stt?: PartSummary | null;
+  /** The parts that follow one another; what overlaps with them stands in `turns`. */
   events?: LatencyEvent[] | null;
+  turns?: TurnParts[] | null;
   connect?: {
     setup_ms?: number | null;
     dispatch_to_answer_ms?: number | null;
@@ -99,6 +111,14 @@ export interface Latency {
   perceived?: { avg_ms: number; p50_ms: number; turns: number } | null;
   providers?: Partial<Providers> | null;
   worker?: { worker_id?: string | null; load1?: number | null; mem_pct?: number | null } | null;
+}
+
+export interface ProviderFailure {
+  provider: string;
+  stage: string;
+  kind: string;
+  detail: string;
+  at: string;
 }
 
 export interface Call {
@@ -119,6 +139,7 @@ export interface Call {
   messages: Message[] | null;
   recording_url: string | null;
   latency: Latency | null;
+  provider_failures?: ProviderFailure[] | null;
   created_at: string;
   updated_at: string;
 }
@@ -127,6 +148,7 @@ export interface PublishableKey {
   id: string;
   name: string;
   key_prefix: string;
+  last4?: string;
   is_active: boolean;
   allowed_origins: string[];
   last_used_at: string | null;

@@ -17,6 +17,7 @@ import { clock, duration, moment } from "@/format/time";
 import { ConnectBreakdown } from "./connect-breakdown";
 import { endWords } from "./end-reasons";
 import { LatencyCard } from "./latency-card";
+import { ProviderFailures } from "./provider-failures";
 import { RecordTranscript } from "./record-transcript";
 import { StatusBadge } from "./status-badge";
 
@@ -72,6 +73,7 @@ export function CallPage() {
       <div className="mt-6 grid items-start gap-6 lg:grid-cols-[minmax(0,1.1fr)_minmax(0,1fr)]">
         <RecordTranscript call={record} agentName={agent.data?.name ?? "Agent"} />
         <div className="flex min-w-0 flex-col gap-6">
+          <ProviderFailures failures={record.provider_failures ?? []} />
           <LatencyCard latency={record.latency} live={isLive(record)} />
           <ConnectBreakdown connect={record.latency?.connect} />
           <Values title="Variables" values={record.variables} />

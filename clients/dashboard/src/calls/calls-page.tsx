@@ -122,7 +122,7 @@ function NoCalls({ filtered, clear }: { filtered: boolean; clear: () => void }) 
   );
 }
 
-const COLUMNS = "lg:grid-cols-[112px_minmax(0,1.5fr)_minmax(0,1fr)_96px_minmax(0,1fr)_20px]";
+const COLUMNS = "lg:grid-cols-[112px_minmax(0,1.6fr)_minmax(0,0.9fr)_92px_minmax(0,1fr)_20px]";
 
 function CallTable({ calls, names }: { calls: Call[]; names: Map<string, string> }) {
   const now = useNow(calls.some(isLive) ? 1_000 : 30_000);
@@ -130,7 +130,7 @@ function CallTable({ calls, names }: { calls: Call[]; names: Map<string, string>
     <Card className="overflow-hidden">
       <div
         aria-hidden
-        className={`hidden gap-5 border-b px-6 py-3 font-medium text-ink-faint text-xs lg:grid ${COLUMNS}`}
+        className={`hidden gap-8 border-b px-6 py-3 font-medium text-ink-faint text-xs lg:grid ${COLUMNS}`}
       >
         <span>Status</span>
         <span>Agent</span>
@@ -155,7 +155,7 @@ function CallRow({ call, agent, now }: { call: Call; agent: string | undefined; 
   return (
     <Link
       href={`/calls/${call.id}`}
-      className={`grid grid-cols-[1fr_auto] items-center gap-x-5 gap-y-1 px-5 py-3.5 transition-colors hover:bg-sunken/60 focus-visible:-outline-offset-2 sm:px-6 ${COLUMNS}`}
+      className={`grid grid-cols-[1fr_auto] items-center gap-x-8 gap-y-1 px-5 py-3.5 transition-colors hover:bg-sunken/60 focus-visible:-outline-offset-2 sm:px-6 ${COLUMNS}`}
     >
       <span className="order-2 lg:order-none">
         <StatusBadge status={call.status} />

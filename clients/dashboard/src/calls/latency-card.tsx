@@ -14,7 +14,7 @@ const PART_FILLS: Record<PartName, string> = {
 
 /** How long the caller waited for each reply, and for what. */
 export function LatencyCard({ latency, live }: { latency: Latency | null; live: boolean }) {
-  const turns = turnLatencies(latency?.events);
+  const turns = turnLatencies(latency);
   const used = new Set(turns.flatMap((turn) => turn.parts.map((part) => part.name)));
   const perceived = latency?.perceived;
   return (

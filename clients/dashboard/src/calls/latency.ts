@@ -1,4 +1,4 @@
-import type { LatencyEvent } from "@/api/wire";
+import type { Latency } from "@/api/wire";
 
 /** The parts of a turn's wait, in the order in which they happen. */
 export type PartName = "wait" | "stt" | "llm" | "tts" | "other";
@@ -26,25 +26,30 @@ export const PART_LABELS: Record<PartName, string> = {
   other: "Tools and knowledge",
 };
 
+/** The parts that the API measures, by their names on the wire. */
+const MEASURED = ["eou_delay", "stt", "llm_ttft", "tts_ttfb", "perceived"] as const;
+
 /**
- * Group a call's latency events by turn.
+ * Group a call's latency by turn: `latency.turns`, and from `latency.events` what stands there alone (tools, knowledge).
  *
  * `stt` (last speech to final transcript) and `eou_delay` (last speech to the decision that the turn ended) both start at
  * the caller's last speech, so they run beside each other and must not be summed: the first of them to end is drawn whole,
  * the other one as what it took longer. Where an event came twice in one turn (a retry), the longest counts.
  */
-export function turnLatencies(events: readonly LatencyEvent[] | null | undefined): TurnLatency[] {
+export function turnLatencies(latency: Pick<Latency, "events" | "turns"> | null | undefined): TurnLatency[] {
   const turns = new Map<number, Map<string, number>>();
-  for (const { type, turn, ms } of events ?? []) {
-    if (!Number.isFinite(ms) || ms < 0) continue;
+  const note = (turn: number, type: string, ms: number | null) => {
+    if (ms === null || !Number.isFinite(ms) || ms < 0) return;
     const measured = turns.get(turn) ?? new Map<string, number>();
     measured.set(type, Math.max(ms, measured.get(type) ?? 0));
     turns.set(turn, measured);
-  }
+  };
+  for (const { type, turn, ms } of latency?.events ?? []) note(turn, type, ms);
+  for (const parts of latency?.turns ?? []) for (const type of MEASURED) note(parts.turn, type, parts[type]);
   return [...turns.entries()].sort(([a], [b]) => a - b).map(([turn, measured]) => one(turn, measured));
 }
 
-const NAMED = new Set(["eou_delay", "stt", "llm_ttft", "tts_ttfb", "perceived"]);
+const NAMED = new Set<string>(MEASURED);
 
 function one(turn: number, measured: Map<string, number>): TurnLatency {
   const stt = measured.get("stt") ?? 0;

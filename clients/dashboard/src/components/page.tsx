@@ -21,9 +21,9 @@ export function Page({ title, lead, back, actions, className, children }: PagePr
     document.title = `${title} · OneInbox`;
   }, [title]);
   return (
-    <div className={cn("mx-auto w-full max-w-[1180px] px-5 pt-7 pb-20 sm:px-9 sm:pt-11", className)}>
+    <div className={cn("mx-auto w-full max-w-[1180px] px-5 pt-6 pb-16 sm:px-9 sm:pt-9", className)}>
       {back && <div className="mb-3">{back}</div>}
-      <header className="mb-8 flex flex-wrap items-end justify-between gap-x-6 gap-y-4">
+      <header className="mb-7 flex flex-wrap items-end justify-between gap-x-6 gap-y-4">
         <div className="min-w-0 flex-1 basis-64">
           <h1 className="text-[30px] [overflow-wrap:anywhere] sm:text-[36px]">{title}</h1>
           {lead && <div className="mt-2 max-w-2xl text-ink-soft">{lead}</div>}

@@ -4,7 +4,7 @@ import { CopyButton } from "./copy-button";
 export function Snippet({ code, label }: { code: string; label: string }) {
   return (
     <div className="relative rounded-lg border bg-sunken">
-      <CopyButton text={code} label={label} className="absolute top-1.5 right-1.5 bg-sunken" />
+      <CopyButton text={code} label={label} className="absolute top-2.5 right-2.5 bg-sunken" />
       <pre
         // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
         tabIndex={0}

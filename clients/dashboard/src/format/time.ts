@@ -40,7 +40,7 @@ export function ago(iso: string, now: number, locale?: string): string {
   if (Math.abs(seconds) < 45) return "just now";
   const words = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
   for (const [limit, unitS, unit] of STEPS) {
-    if (Math.abs(seconds) < limit) return words.format(-Math.round(seconds / unitS), unit);
+    if (Math.abs(seconds) < limit) return words.format(-Math.trunc(seconds / unitS), unit);
   }
   const sameYear = new Date(iso).getFullYear() === new Date(now).getFullYear();
   return new Intl.DateTimeFormat(locale, {

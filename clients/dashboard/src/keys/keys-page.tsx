@@ -73,7 +73,9 @@ function KeyRow({ row }: { row: PublishableKey }) {
         <p className="flex flex-wrap items-center gap-2 font-medium">
           {row.name} {!active && <Badge tone="notice">paused</Badge>}
         </p>
-        <p className="mt-0.5 truncate font-mono text-ink-faint text-xs">{row.key_prefix}…</p>
+        <p className="mt-0.5 truncate font-mono text-ink-faint text-xs">
+          {row.key_prefix}…{row.last4 ?? ""}
+        </p>
       </div>
       <ul aria-label="Allowed origins" className="flex min-w-0 flex-1 basis-64 flex-wrap gap-1.5">
         {row.allowed_origins.map((origin) => (
@@ -87,7 +89,7 @@ function KeyRow({ row }: { row: PublishableKey }) {
       <p className="w-32 text-[13px] text-ink-faint" title={moment(row.last_used_at ?? row.created_at)}>
         {row.last_used_at ? `used ${ago(row.last_used_at, now)}` : "never used"}
       </p>
-      <div className="flex items-center gap-3">
+      <div className="ml-auto flex items-center gap-3">
         <Switch
           checked={active}
           aria-label={`${row.name} may be used`}

@@ -92,8 +92,8 @@ export function SignInPage() {
         {step.at === "no_link" && (
           <Words title="Sign in with a link">
             <p>
-              There is no password. The server prints a link that signs you in, once; open it in this browser.
-              For a new one, start the server again:
+              There is no password. The server prints a link when it starts (<Code>oneinbox up</Code>), which
+              signs you in once; open it in this browser. For a new one, on the server's machine:
             </p>
             <NewLink />
           </Words>
@@ -101,8 +101,8 @@ export function SignInPage() {
         {step.at === "refused" && (
           <Words title="This link no longer works">
             <p>
-              Each link works once and for a short time; this one was used or has run out. For a new one,
-              start the server again:
+              Each link works once and for a short time; this one was used or has run out. For a new one, on
+              the server's machine:
             </p>
             <NewLink />
             <p className="text-ink-faint text-sm">{step.why}</p>
@@ -131,9 +131,10 @@ function Words({ title, children }: { title: string; children: ReactNode }) {
 function NewLink() {
   return (
     <>
-      <Snippet code="oneinbox up" label="Copy the command" />
+      <Snippet code="oneinbox sign-in" label="Copy the command" />
       <p>
-        If that does not help, <Code>oneinbox doctor</Code> says what is amiss.
+        In a checkout that is <Code>.venv/bin/oneinbox sign-in</Code>. If it does not help,{" "}
+        <Code>oneinbox doctor</Code> explains.
       </p>
     </>
   );

@@ -91,8 +91,9 @@ class Ring {
     pen.lineCap = "round";
     pen.lineWidth = Math.max(2, size / 110);
     const waiting = phase === "preparing" || phase === "connecting";
-    this.#side(-1, this.#user, this.#shownUser, this.#colours.user, waiting ? now : null);
-    this.#side(1, this.#agent, this.#shownAgent, this.#colours.agent, waiting ? now : null);
+    const resting = !waiting && phase !== "active";
+    this.#side(-1, this.#user, this.#shownUser, this.#colours.user, waiting ? now : null, resting);
+    this.#side(1, this.#agent, this.#shownAgent, this.#colours.agent, waiting ? now : null, resting);
   }
 
   #side(
@@ -101,6 +102,7 @@ class Ring {
     shown: Float32Array,
     colour: string,
     waitingAt: number | null,
+    resting: boolean,
   ): void {
     const inner = this.size * 0.375;
     const reach = this.size * 0.115;
@@ -114,9 +116,9 @@ class Ring {
       const angle = direction * (GAP + ((Math.PI - 2 * GAP) * index) / (TICKS - 1)) - Math.PI / 2;
       const length = Math.max(this.size * 0.008, height * reach);
       const wave = waitingAt === null ? 0 : Math.max(0, Math.cos(waitingAt / 420 - index / 4.5)) ** 6;
-      this.pen.strokeStyle = height > 0.03 || wave > 0.1 ? colour : this.#colours.rest;
+      this.pen.strokeStyle = resting || height > 0.03 || wave > 0.1 ? colour : this.#colours.rest;
       this.pen.globalAlpha =
-        waitingAt === null ? (height > 0.03 ? 0.45 + 0.55 * height : 0.75) : 0.3 + 0.7 * wave;
+        waitingAt !== null ? 0.3 + 0.7 * wave : resting || height <= 0.03 ? 0.7 : 0.5 + 0.5 * height;
       this.pen.beginPath();
       this.pen.moveTo(Math.cos(angle) * inner, Math.sin(angle) * inner);
       this.pen.lineTo(Math.cos(angle) * (inner + length), Math.sin(angle) * (inner + length));

@@ -59,7 +59,7 @@ export function LevelMeter({ side, label, running }: LevelMeterProps) {
         <div
           ref={bar}
           className={cn(
-            "h-full origin-left scale-x-0 rounded-full",
+            "h-full origin-left rounded-full [transform:scaleX(0)]",
             side === "user" ? "bg-caller" : "bg-agent",
           )}
         />

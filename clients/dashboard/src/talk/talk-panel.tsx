@@ -28,13 +28,13 @@ export function TalkPanel({ agent }: { agent: Agent }) {
 
   if (ready.kind === "missing") return <WaysToAModel stage={ready.stage} />;
   return (
-    <Card className="overflow-hidden">
+    <Card className="flex flex-col overflow-hidden lg:h-[clamp(580px,calc(100dvh-17.5rem),800px)]">
       <ReadinessBanner readiness={ready} />
-      <div className="grid lg:h-[clamp(540px,calc(100dvh-19rem),760px)] lg:grid-cols-[376px_1fr]">
-        <div className="flex flex-col items-center justify-center gap-6 bg-sunken/60 px-6 py-9 lg:border-r">
+      <div className="grid min-h-0 flex-1 lg:grid-cols-[376px_1fr]">
+        <div className="flex flex-col items-center justify-center gap-6 bg-ground/70 px-6 py-9 lg:border-r">
           {!mine && isRunning(talk) ? <OtherCall talk={talk} /> : <Stage agent={agent} state={state} />}
         </div>
-        <div className="flex h-[520px] min-h-0 flex-col border-t lg:h-auto lg:border-t-0">
+        <div className="flex h-[520px] min-h-0 min-w-0 flex-col border-t lg:h-auto lg:border-t-0">
           <Transcript
             lines={state.lines}
             agentName={agent.name}
@@ -198,13 +198,7 @@ function EndNote({ state }: { state: TalkState }) {
   return (
     <div className="mx-5 mb-4 flex flex-wrap items-center gap-x-4 gap-y-2 rounded-lg bg-sunken px-4 py-3 text-sm sm:mx-8">
       <p className="flex-1 basis-40">
-        <span className="font-medium">
-          {state.endReason
-            ? endWords(state.endReason).label
-            : state.phase === "ended"
-              ? "Call ended"
-              : "Call failed"}
-        </span>
+        <span className="font-medium">{endLabel(state)}</span>
         {seconds !== null && <span className="text-ink-faint tabular-nums"> · {clock(seconds)}</span>}
       </p>
       <Link
@@ -218,4 +212,10 @@ function EndNote({ state }: { state: TalkState }) {
       </Button>
     </div>
   );
+}
+
+function endLabel({ endReason, phase }: TalkState): string {
+  if (endReason === "user_hangup") return "You hung up";
+  if (endReason) return endWords(endReason).label;
+  return phase === "failed" ? "The call failed" : "The call has ended";
 }

@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from "react";
-import { createWebCall } from "@/api/calls";
+import { createWebCall, stopCall } from "@/api/calls";
 import { ApiError } from "@/api/http";
 import { microphoneProblem } from "./microphone";
 import { IDLE, isRunning, type Problem, reduce, type TalkEvent, type TalkState } from "./talk-state";
@@ -45,13 +45,10 @@ export class TalkSession {
         return;
       }
       const call = await createWebCall(agent.id);
-      if (!current()) return;
+      if (!current()) return await abandon(call.id);
       send({ type: "created", callId: call.id });
       const client = await openCall({ serverUrl: call.server_url, token: call.participant_token, send });
-      if (!current() || !isRunning(this.#state)) {
-        await client.disconnect();
-        return;
-      }
+      if (!current()) return await abandon(call.id);
       this.#client = client;
       await client.connect();
       send({ type: "active", atMs: Date.now() });
@@ -62,11 +59,12 @@ export class TalkSession {
 
   async hangUp(): Promise<void> {
     const client = this.#client;
+    const { phase, callId } = this.#state;
     // Said at once: the button must not wait for the network.
     this.#apply({ type: "ended", atMs: Date.now(), reason: "user_hangup" });
     this.#generation++;
-    this.#client = null;
     await client?.disconnect();
+    if (phase === "connecting" && client && callId !== null) await abandon(callId);
   }
 
   async setMuted(muted: boolean): Promise<void> {
@@ -109,6 +107,16 @@ export class TalkSession {
     this.#state = next;
     if (next.phase === "ended" || next.phase === "failed") this.#client = null;
     for (const listener of this.#listeners) listener();
+  }
+}
+
+/** End a call that nobody will join any more, instead of leaving it to wait for its participant. */
+async function abandon(callId: string): Promise<void> {
+  try {
+    await stopCall(callId);
+  } catch (error) {
+    // It ends by itself when its time to join is over.
+    if (!(error instanceof ApiError)) throw error;
   }
 }
 
