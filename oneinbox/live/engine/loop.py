@@ -20,6 +20,7 @@ from oneinbox.core.errors import ProviderError, Stage
 from oneinbox.core.events import AnyCallEvent, EndReason, LatencyMeasured, MessageAdded, ProviderFailed, Role
 from oneinbox.core.ids import new_id
 from oneinbox.core.spec import CallSpec
+from oneinbox.core.tasks import TaskScope
 from oneinbox.live.engine import turn_events as ev
 from oneinbox.live.engine.barge_in import BargeIn
 from oneinbox.live.engine.ear import Ear
@@ -94,7 +95,8 @@ class Conversation:
             emit=emit,
             fault=self._fault,
         )
-        self._group: asyncio.TaskGroup | None = None
+        self._scope = TaskScope(f"conversation:{spec.call_id}")
+        self._running = False
         self._over: asyncio.Future[EndReason] = self._loop.create_future()
         self._vad_stream: VadStream | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -106,19 +108,24 @@ class Conversation:
     # ---- from outside -------------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Warm the providers up and voice the first message, so that it plays at once. Never raises for a provider."""
+        """Warm the providers up and voice the first message, so that it plays at once.
+
+        Never raises for a provider. ``run`` may be called before this has returned; it then takes over what is there.
+        """
         self._page.set_attributes({"lk.agent.state": ev.AgentState.INITIALIZING.value})
+        tasks = [
+            self._spawn(_warm(self._stt.prepare, Stage.STT), "prepare-stt"),
+            self._spawn(_warm(self._llm.prepare, Stage.LLM), "prepare-llm"),
+            self._spawn(_warm(self._prepare_voice, Stage.TTS), "prepare-tts"),
+        ]
         try:
-            async with asyncio.timeout(self._patience.prepare_s), asyncio.TaskGroup() as group:
-                self._group = group
-                self._spawn(_warm(self._stt.prepare(), Stage.STT), "prepare-stt")
-                self._spawn(_warm(self._llm.prepare(), Stage.LLM), "prepare-llm")
-                self._spawn(_warm(self._prepare_voice(), Stage.TTS), "prepare-tts")
-        except TimeoutError:
-            _log.warning("call %s: a provider took over %s s to prepare", self._spec.call_id, self._patience.prepare_s)
+            _, late = await asyncio.wait(tasks, timeout=self._patience.prepare_s)
+            if late:
+                _log.warning("call %s: %d providers take long to prepare", self._spec.call_id, len(late))
         finally:
-            self._group = None
-            self._speaker.keep_greeting()
+            if not self._running:
+                self._speaker.keep_greeting()
+                await self._scope.aclose()
 
     async def run(self) -> EndReason:
         """Talk until the call's end is decided and what has to be heard first has been heard; return the reason.
@@ -128,17 +135,11 @@ class Conversation:
         if self._over.done():
             return self._over.result()
         try:
-            async with asyncio.TaskGroup() as group:
-                self._group = group
-                try:
-                    self._start()
-                    await asyncio.wait([self._over])
-                finally:
-                    self._stop()
-        except* Exception:  # noqa: BLE001 - whatever broke, the call must end with a reason
-            _log.exception("call %s: the conversation broke", self._spec.call_id)
-            self._end_call(EndReason.INTERNAL_ERROR)
-        return self._over.result()
+            self._start()
+            return await asyncio.shield(self._over)
+        finally:
+            self._stop()
+            await self._scope.aclose()
 
     def push_audio(self, pcm: bytes) -> None:
         """Take one 20 ms frame of the caller's audio; dropped while the call does not run."""
@@ -162,9 +163,11 @@ class Conversation:
 
     async def _prepare_voice(self) -> None:
         await self._tts.prepare()
-        await self._speaker.prepare_greeting()
+        if not self._running:
+            await self._speaker.prepare_greeting()
 
     def _start(self) -> None:
+        self._running = True
         self._speaker.start()
         self._vad_stream = self._vad.open(lambda probability: self._tell(ev.Voice(self._now_s(), probability)))
         self._ear.open()
@@ -185,10 +188,13 @@ class Conversation:
         self._speaker.close_all()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
-        if self._group is None:
-            work.close()
-            raise RuntimeError("no task can be started outside prepare and run")
-        return self._group.create_task(work, name=f"{self._spec.call_id}:{name}")
+        task = self._scope.spawn(work, name)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._end_call(EndReason.INTERNAL_ERROR)  # the scope has logged it
 
     def _tell(self, event: ev.AnyEvent) -> None:
         """Give the machine an event and carry out what follows; events that arise meanwhile wait their turn."""
@@ -294,10 +300,10 @@ class Conversation:
         self._over.set_result(reason)
 
 
-async def _warm(work: Coroutine[Any, Any, None], stage: Stage) -> None:
+async def _warm(prepare: Callable[[], Coroutine[Any, Any, None]], stage: Stage) -> None:
     """Warm a provider up; what fails will fail again, and be reported, when it is needed."""
     try:
-        await work
+        await prepare()
     except ProviderError as error:
         _log.warning("%s", error)
     except Exception:  # noqa: BLE001 - an adapter's bug must not keep the call from being tried

@@ -99,6 +99,7 @@ class Reply:
         self._flushed = 0  # sentences handed on wholly
         self._begun = False  # some of it, not only a filler, was handed on
         self._end_tools = frozenset(tool.name for tool in spec.tools if tool.type == "end_call")
+        self._all_there = asyncio.Event()
         self._now_s = asyncio.get_running_loop().time
 
     @property
@@ -110,6 +111,10 @@ class Reply:
     def voiced(self) -> bool:
         """Whether all of it is there as audio."""
         return self._thought and self.error is None and all(sentence.whole for sentence in self.sentences)
+
+    async def wait_voiced(self) -> None:
+        """Wait until all of it is there as audio, or it has failed."""
+        await self._all_there.wait()
 
     def start(self) -> None:
         """Ask for it."""
@@ -155,6 +160,8 @@ class Reply:
                 break
             busy += 1
             self._start_voice(sentence)
+        if self.voiced or self.error is not None:
+            self._all_there.set()
         self._owner.changed(self)
 
     # ---- text ---------------------------------------------------------------------------------------------------

@@ -5,61 +5,11 @@ on every reply), except where it may be part of something: a number ("3." before
 an initial ("J."), an ellipsis.
 """
 
-_ABBREVIATIONS = frozenset(
-    # fmt: off
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "sr",
-        "jr",
-        "st",
-        "vs",
-        "etc",
-        "no",
-        "nr",
-        "inc",
-        "ltd",
-        "co",
-        "corp",
-        "dept",
-        "approx",
-        "ca",
-        "fig",
-        "vol",
-        "gen",
-        "col",
-        "sgt",
-        "capt",
-        "rev",
-        "hon",
-        "mt",
-        "ave",
-        "blvd",
-        "e.g",
-        "i.e",
-        "a.m",
-        "p.m",
-        "u.s",
-        "u.k",
-        "ph.d",
-        "jan",
-        "feb",
-        "mar",
-        "apr",
-        "jun",
-        "jul",
-        "aug",
-        "sep",
-        "sept",
-        "oct",
-        "nov",
-        "dec",
-    ]
-    # fmt: on
+_ABBREVIATION_LINES = (
+    "mr mrs ms dr prof sr jr st vs etc no nr inc ltd co corp dept approx ca fig vol gen col sgt capt rev hon mt ave",
+    "e.g i.e a.m p.m u.s u.k ph.d jan feb mar apr jun jul aug sep sept oct nov dec blvd",
 )
+_ABBREVIATIONS = frozenset(word for line in _ABBREVIATION_LINES for word in line.split())
 _STOPS = ".!?"
 _WIDE_STOPS = "\u3002\uff01\uff1f"  # of Chinese and Japanese: always an end
 _CLOSERS = "\"')]}\u201d\u2019\u00bb"

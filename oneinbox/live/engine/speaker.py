@@ -91,9 +91,10 @@ class Speaker:
         if self._spec.first_message:
             self._greeting = self._fixed_reply(0, 0, self._spec.first_message)
             self._greeting.start()
+            await self._greeting.wait_voiced()
 
     def keep_greeting(self) -> None:
-        """The time to prepare is over: keep the first message if all of it is there."""
+        """The time to prepare is over: keep the first message only if all of it is there."""
         if self._greeting is not None and not self._greeting.voiced:
             self._greeting.drop()
             self._greeting = None
@@ -118,7 +119,7 @@ class Speaker:
         text = LINES.get(order.line) or self._spec.first_message or ""
         if order.line is ev.Line.GREETING:
             self._greeting_id = order.reply_id
-        if order.line is ev.Line.GREETING and greeting is not None:
+        if order.line is ev.Line.GREETING and greeting is not None and greeting.error is None:
             reply = greeting
             reply.reply_id = order.reply_id
         else:
