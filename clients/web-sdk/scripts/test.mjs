@@ -24,8 +24,12 @@ await build({
   logLevel: "warning",
 });
 const files = tests.map((file) => join(out, file.replace(/\.ts$/, ".mjs")));
-const run = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], {
-  cwd: root,
-  stdio: "inherit",
-});
+const run = spawnSync(
+  process.execPath,
+  ["--enable-source-maps", "--test", "--test-timeout=30000", ...files],
+  {
+    cwd: root,
+    stdio: "inherit",
+  },
+);
 process.exitCode = run.status ?? 1;

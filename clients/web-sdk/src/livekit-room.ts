@@ -53,7 +53,9 @@ export class LivekitRoom implements RoomPort {
   readonly #lost: Deferred<never>;
   #connected = false;
   #joined = false;
-  #left: Promise<void> | undefined;
+  /** Leaving or gone: nothing more is told. */
+  #left = false;
+  #goodbyeSaid: Promise<void> | undefined;
   #microphone: LocalAudioTrack | undefined;
   #muted = false;
   #meter: Meter | undefined;
@@ -100,8 +102,9 @@ export class LivekitRoom implements RoomPort {
   }
 
   leave(): Promise<void> {
-    this.#left ??= this.#goodbye();
-    return this.#left;
+    this.#left = true; // before the goodbye, whose own events are not to be told
+    this.#goodbyeSaid ??= this.#goodbye();
+    return this.#goodbyeSaid;
   }
 
   async setMuted(muted: boolean): Promise<void> {
