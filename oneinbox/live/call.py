@@ -122,7 +122,7 @@ class LiveCall:
     def _announce_prepared(self) -> None:
         if self._prepared_at is None:
             self._prepared_at = self._loop.time()
-            setup_ms = (self._prepared_at - self._made_at) * 1000
+            setup_ms = _ms(self._made_at, self._prepared_at)
             self._emit(CallPrepared(call_id=self.spec.call_id, worker_id=self._worker_id, setup_ms=setup_ms))
 
     def _announce_end(self, reason: EndReason) -> None:
@@ -144,14 +144,14 @@ class LiveCall:
         """The participant's token was used."""
         self._announce_prepared()
         self._joined_at = self._loop.time()
-        wait_ms = (self._joined_at - (self._prepared_at or self._made_at)) * 1000
+        wait_ms = _ms(self._prepared_at or self._made_at, self._joined_at)
         self._emit(ParticipantJoined(call_id=self.spec.call_id, wait_ms=wait_ms))
         self._joined.set()
 
     def on_active(self) -> None:
         """Two-way audio stands."""
         self._active_at = self._loop.time()
-        answer_ms = (self._active_at - (self._joined_at or self._active_at)) * 1000
+        answer_ms = _ms(self._joined_at or self._active_at, self._active_at)
         self._emit(CallActive(call_id=self.spec.call_id, answer_ms=answer_ms))
         self._active.set()
 
@@ -168,6 +168,10 @@ class LiveCall:
     def on_left(self, *, said_goodbye: bool) -> None:
         """The participant is gone for good."""
         self.end(EndReason.USER_HANGUP if said_goodbye else EndReason.USER_DISCONNECTED)
+
+
+def _ms(from_s: float, to_s: float) -> float:
+    return round((to_s - from_s) * 1000, 1)
 
 
 def _memory_percent() -> float | None:

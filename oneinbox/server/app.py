@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 
 import msgspec
@@ -17,7 +17,6 @@ from oneinbox.api.db.database import Database, open_database
 from oneinbox.api.first_run import FirstRun, ensure_first_organisation
 from oneinbox.core.errors import Stage
 from oneinbox.core.events import EndReason
-from oneinbox.core.spec import CallSpec
 from oneinbox.core.tasks import TaskScope
 from oneinbox.server.pages import page_routes
 from oneinbox.server.settings import Secrets, Settings
@@ -35,20 +34,7 @@ class Composed(msgspec.Struct, frozen=True):
 
     async def make_sign_in_token(self) -> str:
         """Return a fresh token for the one-use sign-in link."""
-        return await create_sign_in_link(self.database, self.config)
-
-
-class _Dispatch:
-    """The API's way to the workers (``api.calls.dispatcher.Dispatcher``)."""
-
-    def __init__(self, pool: WorkerPool) -> None:
-        self._pool = pool
-
-    async def start(self, spec: CallSpec) -> None:
-        await self._pool.start_call(spec)
-
-    async def stop(self, call_id: str, reason: EndReason) -> bool:
-        return await self._pool.stop_call(call_id, reason)
+        return (await create_sign_in_link(self.database, minutes=self.config.sign_in_link_minutes)).token
 
 
 def api_config(settings: Settings, secrets: Secrets) -> ApiConfig:
@@ -69,7 +55,7 @@ def api_config(settings: Settings, secrets: Secrets) -> ApiConfig:
 
 
 @asynccontextmanager
-async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> AsyncIterator[Composed]:
+async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> AsyncGenerator[Composed]:
     """Open the database, close what a dead server left open, and put the application together."""
     database = await open_database(data_dir=settings.data_path, url=settings.database_url)
     try:
@@ -78,7 +64,7 @@ async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> Asy
         pool.record_into(recorder)
         config = api_config(settings, secrets)
         first_run = await ensure_first_organisation(database)
-        app = create_app(config, database, _Dispatch(pool))
+        app = create_app(config, database, pool)
         app.include_router(socket_routes(pool, secrets.participant_tokens))
         app.include_router(page_routes())
         yield Composed(app, config, database, first_run)
@@ -91,7 +77,7 @@ class _Uvicorn(uvicorn.Server):
     """Uvicorn without its own signal handling: the start-up decides the order in which things end."""
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         """Leave the signals alone."""
         yield
 

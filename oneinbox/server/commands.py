@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,11 +11,9 @@ import httpx
 from oneinbox.api.accounts.service import create_sign_in_link
 from oneinbox.api.db.database import Database, DatabaseError, open_database
 from oneinbox.api.db.database import migrate as migrate_database
-from oneinbox.api.first_run import ensure_first_organisation
 from oneinbox.api.keys.service import create_secret_key
-from oneinbox.server.app import api_config
 from oneinbox.server.pages import STATIC_DIR
-from oneinbox.server.settings import Settings, explain_stages, load_secrets
+from oneinbox.server.settings import Settings, explain_stages
 from oneinbox.server.up import public_address
 
 Finding = tuple[str, str]
@@ -27,16 +25,14 @@ MODEL_FILES = ("silero_vad.onnx",)
 async def create_key(settings: Settings, name: str) -> str:
     """Make a secret key of the first organisation and return it; it cannot be shown again."""
     async with _opened(settings) as database:
-        first_run = await ensure_first_organisation(database)
-        return await create_secret_key(database, first_run.org_id, name)
+        return (await create_secret_key(database, name)).key
 
 
 async def make_sign_in_link(settings: Settings) -> str:
     """Return a new one-use sign-in link."""
     async with _opened(settings) as database:
-        await ensure_first_organisation(database)
-        token = await create_sign_in_link(database, api_config(settings, load_secrets(settings.data_path)))
-    return f"{public_address(settings)}/sign-in?token={token}"
+        link = await create_sign_in_link(database)
+    return f"{public_address(settings)}/sign-in?token={link.token}"
 
 
 async def migrate(settings: Settings) -> str:
@@ -46,7 +42,7 @@ async def migrate(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Database]:
+async def _opened(settings: Settings) -> AsyncGenerator[Database]:
     database = await open_database(data_dir=settings.data_path, url=settings.database_url)
     try:
         yield database

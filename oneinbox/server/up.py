@@ -9,7 +9,7 @@ import shlex
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,6 +34,9 @@ def run_up(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s server %(name)s: %(message)s", stream=sys.stderr
     )
+    for noisy in ("uvicorn", "alembic"):
+        # At INFO uvicorn writes the addresses of WebSockets, which hold tokens; alembic, each plug-in.
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     uvloop.run(_up(settings))
 
 
@@ -89,7 +92,7 @@ def _is_ip(host: str) -> bool:
     return True
 
 
-def print_welcome(settings: Settings, address: str, sign_in_token: str, demo_agent_id: str) -> None:
+def print_welcome(settings: Settings, address: str, sign_in_token: str, demo_agent_id: str | None) -> None:
     """Print who serves what, where to look, and one line that works."""
     print(f"OneInbox {__version__} is ready")
     for stage, who, why in explain_stages(settings):
@@ -99,7 +102,7 @@ def print_welcome(settings: Settings, address: str, sign_in_token: str, demo_age
     print(f"Open  {address}/sign-in?token={sign_in_token}   (works once, within 15 minutes)")
     print(
         f'Try   curl -s {address}/v1/calls/web -H "Authorization: Bearer {key}" '
-        f"-H 'Content-Type: application/json' -d '{{\"agent_id\": \"{demo_agent_id}\"}}'",
+        f"-H 'Content-Type: application/json' -d '{{\"agent_id\": \"{demo_agent_id or 'agt_...'}\"}}'",
         flush=True,
     )
 
@@ -113,7 +116,7 @@ def _stop_signal() -> asyncio.Event:
 
 
 @contextmanager
-def _only_server(data_dir: Path) -> Iterator[None]:
+def _only_server(data_dir: Path) -> Generator[None]:
     """Hold the data directory: a second server on it would close the first one's calls as lost."""
     path = data_dir / "server.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -131,7 +134,7 @@ def _only_server(data_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _listen(host: str, port: int) -> Iterator[socket.socket]:
+def _listen(host: str, port: int) -> Generator[socket.socket]:
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
