@@ -41,10 +41,10 @@ def parse_join_request(query: Mapping[str, str]) -> rtc.JoinRequest:
     encoded = query.get("join_request", "")
     if not encoded or len(encoded) > MAX_MESSAGE_BYTES:
         raise BadSignalError("no join_request, or one that is too long")
+    bare = encoded.rstrip("=")
     try:
-        wrapped = rtc.WrappedJoinRequest.FromString(
-            base64.urlsafe_b64decode(encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4))
-        )
+        packed = base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_", validate=True)
+        wrapped = rtc.WrappedJoinRequest.FromString(packed)
         inner = wrapped.join_request
         if wrapped.compression == rtc.WrappedJoinRequest.GZIP:
             unpacker = zlib.decompressobj(_GZIP_WINDOW)
