@@ -1,9 +1,13 @@
 // Fails when what a page has to load grows past its limit. Most of it is livekit-client.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
 const LIMIT_KB = 165;
 
+if (!existsSync(new URL("../dist/web-sdk.js", import.meta.url))) {
+  console.error("there is nothing to measure yet: npm run build");
+  process.exit(1);
+}
 let failed = false;
 for (const file of ["web-sdk.js", "web-sdk.global.js"]) {
   const bytes = readFileSync(new URL(`../dist/${file}`, import.meta.url));

@@ -91,7 +91,7 @@ function refused(error: ConnectionError, token: string): CallError {
   if (code.includes("origin") || /\borigin\b/i.test(said)) {
     return is("origin_not_allowed", "The token was given to a page of another origin");
   }
-  if (error.status === 404 || /call_not_found|room_not_found/.test(code)) {
+  if (error.status === 404 || code === "call_not_found" || /\bno such call\b|\bcall is over\b/i.test(said)) {
     return is("call_not_found", "The call of this token is not there any more");
   }
   if (code.includes("expired") || /\bexpired\b/i.test(said))

@@ -264,6 +264,7 @@ export class LivekitRoom implements RoomPort {
 
   async #goodbye(): Promise<void> {
     clearTimeout(this.#closeTimer);
+    this.#agentHeard.resolve(); // a join under way has failed already: its timer need not run on
     this.#microphone?.stop();
     const element = this.#audioElement;
     if (element) element.srcObject = null;

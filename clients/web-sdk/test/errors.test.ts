@@ -46,6 +46,12 @@ describe("a refused join", () => {
       "ORIGIN_NOT_ALLOWED",
     ],
     ["no such room", ConnectionError.notAllowed("requested room does not exist", 404), "call_not_found"],
+    [
+      "no such call",
+      ConnectionError.notAllowed("there is no such call, or it is over", 401),
+      "call_not_found",
+    ],
+    ["a call that is over", ConnectionError.notAllowed("the call is over", 401), "call_not_found"],
     ["no answer", ConnectionError.serverUnreachable("fetch failed"), "server_unreachable"],
     [
       "a socket that breaks",
