@@ -331,6 +331,7 @@ class FakePlayout:
         self._gain = 1.0
         self._callback: Callable[[], None] | None = None
         self._ticking = False
+        self._next_s = 0.0
         self.frames: list[tuple[float, int, float]] = []
         """(time, sentence, gain) of every frame heard."""
         self.heard: Counter[int] = Counter()
@@ -367,8 +368,8 @@ class FakePlayout:
     def _wake(self) -> None:
         if self._queue and not self._paused and not self._ticking:
             self._ticking = True
-            loop = asyncio.get_running_loop()
-            loop.call_at((loop.time() // FRAME_S + 1) * FRAME_S, self._tick)
+            self._next_s = max(self._next_s + FRAME_S, now_s())
+            asyncio.get_running_loop().call_at(self._next_s, self._tick)
 
     def _tick(self) -> None:
         self._ticking = False
@@ -377,8 +378,10 @@ class FakePlayout:
             del self._queue[: FRAME_SAMPLES * 2]
             self._played += len(frame) // 2
             self.frames.append((now_s(), int.from_bytes(frame[:2], "little"), self._gain))
-            for at in (0, len(frame) - 2):  # a frame holds at most two sentences: half of it is counted to each end
-                self.heard[int.from_bytes(frame[at : at + 2], "little")] += len(frame) // 4
+            if frame[:2] == frame[-2:]:
+                self.heard[int.from_bytes(frame[:2], "little")] += len(frame) // 2
+            else:
+                self.heard.update(memoryview(frame).cast("H"))
             if self._callback is not None:
                 self._callback()
         self._wake()
@@ -534,7 +537,7 @@ class Outcome:
     def words_played(self) -> list[str]:
         """The words of which the last sample was played, straight from the playout, sentence by sentence."""
         words: list[str] = []
-        for number in dict.fromkeys(sentence for _, sentence, _ in self.playout.frames):
+        for number in self.playout.heard:
             text = self.scene.tts.sentences[number - 1]
             share = (self.playout.heard[number] + 2) / self.scene.tts.lengths[number - 1]
             end = 0

@@ -88,7 +88,7 @@ class Mouth:
             if self._frames >= SETTLED_FRAMES:
                 self._show(reply, self.heard())
             if queued < _LOW_SAMPLES:
-                reply.update(queued)
+                reply.update()
 
     def look(self, reply: Reply) -> None:
         """See whether the reply is over, or has run dry, or has failed before it was taken up."""

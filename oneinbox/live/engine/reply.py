@@ -38,6 +38,10 @@ class Owner(Protocol):
         """Hand on audio of a released reply."""
         ...
 
+    def queued_samples(self, reply: "Reply") -> int:
+        """Return how much of the reply was handed on and not heard yet."""
+        ...
+
     def changed(self, reply: "Reply") -> None:
         """A reply has made progress, or failed: look whether it is ``complete``."""
         ...
@@ -143,15 +147,15 @@ class Reply:
         self.sentences.insert(at, sentence)
         self._start_voice(sentence)
 
-    def update(self, queued_samples: int = 0) -> None:
-        """Hand on what can be, and begin the next sentences where that is due (``queued_samples`` wait to be heard)."""
+    def update(self) -> None:
+        """Hand on what can be, and begin the next sentences where that is due."""
         if self._dropped:
             return
         if self._released:
             self._flush()
         waiting = [sentence for sentence in self.sentences if sentence.task is None]
         busy = sum(1 for sentence in self.sentences if sentence.task is not None and not sentence.done)
-        ahead = queued_samples + sum(len(chunk) for sentence in self.sentences for chunk in sentence.chunks) // 2
+        ahead = self._owner.queued_samples(self) + sum(len(chunk) for sentence in self.sentences for chunk in sentence.chunks) // 2
         for sentence in waiting:
             first = sentence is self.sentences[0]
             if not first and (busy >= _AT_ONCE or not (self._released or self._eager)):

@@ -79,6 +79,10 @@ class Speaker:
         if reply is self._mouth.reply:
             self._playout.write(pcm)
 
+    def queued_samples(self, reply: Reply) -> int:
+        """Return how much of the reply was handed on and not heard yet."""
+        return self._playout.queued_samples if reply is self._mouth.reply else 0
+
     def changed(self, reply: Reply) -> None:
         """Look whether a reply is over, or has failed."""
         if reply.reply_id in self._replies:
