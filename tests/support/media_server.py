@@ -6,10 +6,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
@@ -89,13 +89,7 @@ class MediaServer:
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if split.path in self.files:
             kind, content = self.files[split.path]
-            response = connection.respond(HTTPStatus.OK, "")
-            response.body = content
-            response.headers["Content-Type"] = kind
-            response.headers["Content-Length"] = str(len(content))
-            del response.headers["Content-Type"]
-            response.headers["Content-Type"] = kind
-            return response
+            return Response(200, "OK", Headers({"Content-Type": kind, "Content-Length": str(len(content))}), content)
         try:
             known = read_participant_token(query.pop("access_token", "") or bearer, secret=SECRET, issuer=ISSUER)
         except InvalidTokenError as error:
@@ -212,6 +206,3 @@ async def until(condition: Callable[[], bool], timeout_s: float = 15.0, *, what:
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen within {timeout_s} s"
         await asyncio.sleep(0.01)
-
-
-ROOT = Path(__file__).resolve().parents[2]

@@ -8,6 +8,7 @@ fails when its version changes or when anything named here is gone. What is priv
 - ``_set_role``: which side begins the handshake, as the SDP says.
 - ``_task``: the loop that reads DTLS; what kills it must be seen.
 - ``RTCSctpTransport._advertised_rwnd``: how much unfinished data a client has piled up.
+- ``_data_channel_queue``, ``_outbound_queue``, ``_sent_queue``: whether the client has acknowledged all that was sent.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ TOUCHED: dict[type, tuple[str, ...]] = {
 """Methods whose behaviour this module builds on, though it calls few of them."""
 TOUCHED_OF_INSTANCES: dict[type, tuple[str, ...]] = {
     RTCDtlsTransport: ("_rx_srtp", "_tx_srtp", "_task", "_transport"),
-    RTCSctpTransport: ("_advertised_rwnd",),
+    RTCSctpTransport: ("_advertised_rwnd", "_data_channel_queue", "_outbound_queue", "_sent_queue"),
 }
 
 SrtpSession = pylibsrtp.Session
@@ -158,6 +159,14 @@ class SecureTransport:
             if window < _UNFINISHED_LIMIT_BYTES:
                 _log.warning("a client sends messages that never end: its connection is closed")
                 self._ice.close()
+
+    @property
+    def has_unacknowledged_data(self) -> bool:
+        """Whether something that was sent to the page may not have arrived yet."""
+        if self._sctp is None or self._sctp.state != "connected":
+            return False
+        sctp = cast(Any, self._sctp)
+        return bool(sctp._data_channel_queue or sctp._outbound_queue or sctp._sent_queue)  # noqa: SLF001 - see the top
 
     def _state_changed(self) -> None:
         if self._dtls.state == "closed" and self._stood and not self._closing:

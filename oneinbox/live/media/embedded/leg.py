@@ -108,10 +108,15 @@ class EmbeddedLeg(MediaLeg):
         self._outbox.put([_event(kind, data, self._names)])
 
     async def aclose(self) -> None:
-        """Tell the participant that the call is over and free everything. Harmless when called again."""
+        """Tell the participant that the call is over and free everything. Harmless when called again.
+
+        What was shown or sent just before still arrives.
+        """
         self._left = True
-        self._ticker.remove(self)
         self._on_closed()
+        if self._peer is not None:
+            await self._peer.flush_data()
+        self._ticker.remove(self)
         self._drop_connection(models.ROOM_DELETED)
         await asyncio.gather(*self._closing, return_exceptions=True)
         self._closing.clear()

@@ -3,6 +3,7 @@
 It always answers and never offers (single PeerConnection). A client that joins again gets a new peer.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import NamedTuple
@@ -25,6 +26,7 @@ _log = logging.getLogger(__name__)
 
 _ALIVE_S = 8.0
 """A client's checks come every 2.5 s or oftener: after this long without anything, its path is broken."""
+_FLUSH_STEPS, _FLUSH_STEP_S = 40, 0.01  # an SCTP receiver may delay its acknowledgement by 200 ms (RFC 9260, 6.2)
 _RELIABLE_CHANNEL = "_reliable"
 
 
@@ -161,6 +163,13 @@ class Peer:
         """Whether media can flow: the connection stands, and something was heard lately."""
         heard_at_s = self._ice.heard_at_s
         return self.up and heard_at_s is not None and now_s - heard_at_s < _ALIVE_S
+
+    async def flush_data(self) -> None:
+        """Wait until the client has what was sent to it, for as long as an acknowledgement may be delayed."""
+        for _ in range(_FLUSH_STEPS):
+            if not self.up or not self._secure.has_unacknowledged_data:
+                break
+            await asyncio.sleep(_FLUSH_STEP_S)
 
     async def aclose(self) -> None:
         """Say goodbye and free everything."""
