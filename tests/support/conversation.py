@@ -206,6 +206,7 @@ class FakeStt:
         self.faults = dict(faults or {})  # by the number of the utterance
         self.mute = mute  # utterances to which no final comes
         self.caller: Caller | None = None
+        self.told: list[tuple[float, int]] = []  # how many of the caller's words were told by when
         self.utterances = 0
         self.opened = 0
 
@@ -215,6 +216,10 @@ class FakeStt:
     def open(self) -> "FakeSttStream":
         self.opened += 1
         return FakeSttStream(self)
+
+    def note_told(self) -> None:
+        assert self.caller is not None
+        self.told.append((now_s(), self.caller.words_said()))
 
 
 class FakeSttStream:
@@ -248,6 +253,7 @@ class FakeSttStream:
         while self._stt.partial_s is not None:
             await asyncio.sleep(self._stt.partial_s)
             if words := self._words():
+                self._stt.note_told()
                 self._results.put_nowait(SttPartial(text=words))
 
     async def _final(self, number: int) -> None:
@@ -257,6 +263,7 @@ class FakeSttStream:
         elif number not in self._stt.mute:
             text = self._words()
             assert self._stt.caller is not None
+            self._stt.note_told()
             self._stt.caller.recognised()
             self._results.put_nowait(SttFinal(text=text, confidence=0.9 if text else None))
 
@@ -433,7 +440,7 @@ class Caller:
         """Wait until the agent has spoken and then been quiet for a while."""
         await self.hear_begin(limit_s=limit_s)
         end_s = now_s() + limit_s
-        while now_s() < end_s and now_s() - self._playout.frames[-1][0] < quiet_s:
+        while self._playout.frames and now_s() < end_s and now_s() - self._playout.frames[-1][0] < quiet_s:
             await asyncio.sleep(0.05)
 
     async def hear_begin(self, after_s: float = 0.0, limit_s: float = 60.0) -> None:
@@ -453,8 +460,11 @@ class Caller:
     def words_to_recognise(self) -> str:
         return " ".join(word for at_s, word in self._words[self._recognised :] if at_s <= now_s() + 1e-6)
 
+    def words_said(self) -> int:
+        return sum(1 for at_s, _ in self._words if at_s <= now_s() + 1e-6)
+
     def recognised(self) -> None:
-        self._recognised = sum(1 for at_s, _ in self._words if at_s <= now_s() + 1e-6)
+        self._recognised = self.words_said()
 
     async def keep_microphone_open(self) -> None:
         while True:

@@ -31,7 +31,7 @@ from oneinbox.live.engine.barge_in import BargeIn
 from oneinbox.live.engine.endpointing import Endpointing, Verdict, ends_call, normalised
 from oneinbox.live.engine.sides import EPSILON_S, NEVER_S, AgentSide, CallerSide, OnMove
 from oneinbox.live.engine.turn_table import Agent, Caller, Signal
-from oneinbox.live.engine.utterance import DecidedTurn, OpenTurn
+from oneinbox.live.engine.utterance import DecidedTurn, OpenTurn, without_told
 
 FILLER_S = 3.5
 """After this much silence a late reply is announced."""
@@ -80,6 +80,7 @@ class TurnMachine:
         self._late_final = False  # the decided turn's final transcript is still to come
         self._stt_owes = False  # the open turn's final transcript is still to come
         self._stt_delay_s = 0.5
+        self._told = ""  # words recorded from a partial, which the next final may tell again
         self._stt_failures = 0
         self._failures = 0
         self._handlers: dict[type[ev.Event], Callable[[Any], None]] = {
@@ -147,15 +148,17 @@ class TurnMachine:
 
     def _on_partial(self, event: ev.Partial) -> None:
         turn = self._caller.turn
-        if turn is not None and turn.revise(event.text, self._now_s):
+        if turn is not None and turn.revise(without_told(event.text, self._told), self._now_s):
             self._words_changed(turn)
 
     def _on_final(self, event: ev.Final) -> None:
         self._stt_failures = 0
+        told, self._told = self._told, ""
         if self._late_final:
             self._late_final = False
             self._amend(event.text.strip())
             return
+        text = without_told(event.text, told)
         if self._stt_owes:
             self._stt_owes = False
             delay_s = self._now_s - self._caller.last_voice_s
@@ -163,11 +166,11 @@ class TurnMachine:
             if self._caller.turn:
                 self._caller.turn.final_delay_s = delay_s
         if self._caller.turn is None:
-            if not normalised(event.text) or not self._caller.move(Signal.WORDS):
+            if not normalised(text) or not self._caller.move(Signal.WORDS):
                 return
             self._caller.turn = OpenTurn(start_s=self._now_s)
             self._caller.last_voice_s = self._now_s
-        if self._caller.turn.add_final(event.text, event.confidence, self._now_s):
+        if self._caller.turn.add_final(text, event.confidence, self._now_s):
             self._words_changed(self._caller.turn)
 
     def _on_typed(self, event: ev.Typed) -> None:
@@ -230,6 +233,7 @@ class TurnMachine:
         """Record the words of the open turn, unanswered, as a turn of its own; go on listening."""
         if turn.text:
             self._record(turn.decide(self._caller.last_voice_s))
+        self._told = turn.partial
         self._close_turn()
         if self.caller is Caller.SPEAKING:
             self._caller.turn = OpenTurn(start_s=self._now_s)
@@ -264,6 +268,7 @@ class TurnMachine:
 
     def _decide(self, turn: OpenTurn) -> None:
         self._late_final = self._stt_owes
+        self._told = turn.partial
         self._close_turn()
         self._decided = turn.decide(self._caller.last_voice_s)
         self._decided.eou_delay_s = self._now_s - self._caller.last_voice_s

@@ -5,6 +5,21 @@ from collections.abc import Iterator
 from oneinbox.live.engine.endpointing import normalised
 
 
+def without_told(text: str, told: str) -> str:
+    """Return ``text`` without the words of ``told`` it begins with, or all of it where it begins otherwise.
+
+    A recogniser tells an utterance again, longer, when the speech goes on; words that were recorded from its partial
+    transcript are not to be recorded twice.
+    """
+    words, rest = normalised(told).split(), text.split()
+    while words and rest:
+        heard = normalised(rest[0]).split()
+        if heard != words[: len(heard)]:
+            return text
+        del words[: len(heard)], rest[0]
+    return " ".join(rest)
+
+
 class DecidedTurn:
     """A turn of the caller that endpointing has closed. It can be taken back until it is recorded."""
 
@@ -95,6 +110,11 @@ class OpenTurn:
         if changed:
             self.changed_s = at_s
         return changed and bool(self.text)
+
+    @property
+    def partial(self) -> str:
+        """The words that no final transcript has confirmed."""
+        return self._partial
 
     def continue_from(self, turn: DecidedTurn) -> None:
         """Put a turn that was taken back before these words."""
