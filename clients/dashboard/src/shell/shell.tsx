@@ -33,9 +33,8 @@ export function Shell({ children }: { children: ReactNode }) {
   const [open, setOpen] = useState(false);
   const [path] = useLocation();
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: going anywhere closes the menu and starts at the top
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each page starts at its top
   useEffect(() => {
-    setOpen(false);
     window.scrollTo(0, 0);
   }, [path]);
 
@@ -66,7 +65,7 @@ export function Shell({ children }: { children: ReactNode }) {
                   <X />
                 </Button>
               </Dialog.Close>
-              <Sidebar path={path} />
+              <Sidebar path={path} onGo={() => setOpen(false)} />
             </Dialog.Content>
           </Dialog.Portal>
         </Dialog.Root>
@@ -88,11 +87,15 @@ export function Shell({ children }: { children: ReactNode }) {
   );
 }
 
-function Sidebar({ path }: { path: string }) {
+function Sidebar({ path, onGo }: { path: string; onGo?: () => void }) {
   const health = useHealth();
   return (
     <div className="flex h-full flex-col px-4 pt-6 pb-4">
-      <Link href="/agents" className="mb-8 flex items-center gap-3 rounded-md px-2">
+      <Link
+        href="/agents"
+        {...(onGo ? { onClick: onGo } : {})}
+        className="mb-8 flex items-center gap-3 rounded-md px-2"
+      >
         <Mark className="size-7" />
         <span className="font-display font-semibold text-[19px] tracking-tight">OneInbox</span>
       </Link>
@@ -103,6 +106,7 @@ function Sidebar({ path }: { path: string }) {
             <Link
               key={href}
               href={href}
+              {...(onGo ? { onClick: onGo } : {})}
               aria-current={here ? "page" : undefined}
               className={cn(
                 "flex h-10 items-center gap-3 rounded-md px-3 text-[15px] transition-colors [&_svg]:size-[18px]",
