@@ -23,7 +23,7 @@ from oneinbox.api.calls.service import CallService
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database
 from oneinbox.api.http.auth import Caller, Guard
-from oneinbox.api.http.context import RequestContext
+from oneinbox.api.http.context import LastResort, RequestId
 from oneinbox.api.http.cors import CrossOriginRoute
 from oneinbox.api.http.errors import answer_app_error, answer_http_error, answer_validation_error
 from oneinbox.api.http.own_origin import OwnOrigin
@@ -88,8 +88,10 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     app.add_exception_handler(RequestValidationError, answer_validation_error)
     app.add_exception_handler(OperationalError, _answer_busy_database)
     app.add_exception_handler(PoolTimeoutError, _answer_busy_database)
+    # From the inside out: a failure is answered, the answer marked for other origins, and given its id.
+    app.add_middleware(LastResort)
     app.add_middleware(CrossOriginRoute, path=TOKEN_PATH, is_origin=_is_origin, refuse=origin_not_allowed)
-    app.add_middleware(RequestContext)  # the outermost, being added last
+    app.add_middleware(RequestId)
     return app
 
 

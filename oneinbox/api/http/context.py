@@ -4,17 +4,18 @@ import logging
 import re
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from oneinbox.api.http.errors import error_response
+from oneinbox.api.http.errors import error_response, request_id_of
 from oneinbox.core.ids import new_id
 
 _log = logging.getLogger(__name__)
 _ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
-class RequestContext:
-    """ASGI middleware: ``X-Request-Id`` in (kept where it is a plain word) and out; an unforeseen error is a 500."""
+class RequestId:
+    """ASGI middleware: ``X-Request-Id`` in (kept where it is a plain word) and out."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -26,19 +27,38 @@ class RequestContext:
             return
         request_id = _given_id(scope) or new_id("req")
         scope.setdefault("state", {})["request_id"] = request_id
-        started = False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
+        await self._app(scope, receive, send_with_id)
+
+
+class LastResort:
+    """ASGI middleware: an error that nobody foresaw is logged, and answered with a 500 that gives nothing away."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry one request through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(scope, receive, watched_send)
         except Exception:
             # The true boundary: whatever failed, the caller gets an answer with the id that the log line has.
+            request_id = request_id_of(Request(scope))
             _log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
             if started:
                 raise
@@ -48,7 +68,7 @@ class RequestContext:
                 f"something failed on our side; say {request_id} when you report it",
                 request_id=request_id,
             )
-            await answer(scope, receive, send_with_id)
+            await answer(scope, receive, send)
 
 
 def _given_id(scope: Scope) -> str | None:

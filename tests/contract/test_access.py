@@ -1,0 +1,278 @@
+"""Who may ask what: every operation of the OpenAPI document with every kind of credential."""
+
+import asyncio
+from typing import Any
+
+import jwt
+import pytest
+from sqlalchemy import text
+
+from oneinbox.api.accounts.service import create_sign_in_link
+from oneinbox.core.tokens import mint_participant_token
+from tests.support.api import BASE_URL, SESSION_SECRET, TOKEN_SECRET, Api, running_api
+
+OPEN = {("GET", "/v1/health"), ("POST", "/v1/auth/sign-in-link")}
+PAGES = {("POST", "/v1/web-calls/token")}
+PEOPLE = {("GET", "/v1/auth/me"), ("POST", "/v1/auth/logout")}
+BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/v1/agents"): {"name": "x"},
+    ("POST", "/v1/models"): {"name": "x"},
+    ("POST", "/v1/publishable-keys"): {"name": "x", "allowed_origins": ["https://a.example"]},
+    ("POST", "/v1/calls/web"): {"agent_id": "agt_nobody"},
+    ("POST", "/v1/web-calls/token"): {"agent_id": "agt_nobody"},
+}
+COVERED = {
+    ("POST", "/v1/auth/sign-in-link"),
+    ("GET", "/v1/auth/me"),
+    ("POST", "/v1/auth/logout"),
+    ("GET", "/v1/health"),
+    ("POST", "/v1/web-calls/token"),
+    ("POST", "/v1/calls/web"),
+    ("GET", "/v1/calls"),
+    ("GET", "/v1/calls/{call_id}"),
+    ("POST", "/v1/calls/{call_id}/stop"),
+    ("DELETE", "/v1/calls/{call_id}"),
+    *((method, "/v1/publishable-keys") for method in ("GET", "POST")),
+    *((method, "/v1/publishable-keys/{key_id}") for method in ("PATCH", "DELETE")),
+    *((method, path) for path in ("/v1/agents", "/v1/models") for method in ("GET", "POST")),
+    *((method, "/v1/agents/{agent_id}") for method in ("GET", "PATCH", "DELETE")),
+    *((method, "/v1/models/{model_id}") for method in ("GET", "PATCH", "DELETE")),
+}
+
+
+async def operations(api: Api) -> dict[tuple[str, str], dict[str, Any]]:
+    document = (await api.client.get("/openapi.json")).json()
+    return {
+        (method.upper(), path): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+async def test_every_operation_is_in_this_matrix_and_typed(api: Api) -> None:
+    found = await operations(api)
+    assert set(found) == COVERED
+    for (method, path), operation in found.items():
+        success = [code for code in operation["responses"] if code.startswith("2")]
+        assert len(success) == 1, path
+        if success != ["204"]:
+            assert operation["responses"][success[0]]["content"]["application/json"]["schema"], path
+        if (method, path) not in OPEN:
+            for status in ("401", "403"):
+                schema = operation["responses"][status]["content"]["application/json"]["schema"]
+                assert schema == {"$ref": "#/components/schemas/ErrorAnswer"}, path
+            assert operation["security"], path
+        if "422" in operation["responses"]:
+            schema = operation["responses"]["422"]["content"]["application/json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/ErrorAnswer"}, path
+        assert operation["tags"], path
+        assert operation["summary"], path
+
+
+async def test_no_operation_is_open_by_mistake(api: Api) -> None:
+    """Each operation with each credential that is not enough for it: 401, or 403 where the key is good elsewhere."""
+    page_key = (await api.made("/v1/publishable-keys", name="x", allowed_origins=["*"]))["key"]
+    participant = mint_participant_token(
+        secret=TOKEN_SECRET, issuer="oneinbox", room_name="web-1", identity="user", ttl_s=60
+    )
+    forged = jwt.encode({"iss": "oneinbox-dashboard", "sub": "usr", "sid": "ses", "exp": 2**31}, "x" * 40)
+    unsigned = jwt.encode({"iss": "oneinbox-dashboard", "sub": "usr", "sid": "ses", "exp": 2**31}, "", algorithm="none")
+    unknown_session = jwt.encode(
+        {"iss": "oneinbox-dashboard", "sub": "usr", "sid": "ses_nobody", "exp": 2**31}, SESSION_SECRET
+    )
+    flipped = api.key[:20] + ("A" if api.key[20] != "A" else "B") + api.key[21:]
+    credentials: dict[str, tuple[str | None, int]] = {
+        "none": (None, 401),
+        "empty": ("Bearer ", 401),
+        "no scheme": (api.key, 401),
+        "basic": (f"Basic {api.key}", 401),
+        "garbage": ("Bearer abc", 401),
+        "mistyped": (f"Bearer {flipped}", 401),
+        "cut off": (f"Bearer {api.key[:-1]}", 401),
+        "two": (f"Bearer {api.key} {api.key}", 401),
+        "participant": (f"Bearer {participant}", 401),
+        "forged session": (f"Bearer {forged}", 401),
+        "unsigned session": (f"Bearer {unsigned}", 401),
+        "unknown session": (f"Bearer {unknown_session}", 401),
+        "publishable": (f"Bearer {page_key}", 403),
+    }
+    before = [await api.count(table) for table in ("agents", "models", "publishable_keys", "calls")]
+    for operation in COVERED - OPEN:
+        method, path = operation
+        for name, (value, enough) in credentials.items():
+            expected = enough
+            if operation in PAGES and name == "publishable":
+                continue
+            headers = {} if value is None else {"Authorization": value}
+            answer = await api.client.request(
+                method, path.replace("{", "").replace("}", ""), headers=headers, json=BODIES.get(operation)
+            )
+            if operation in PAGES and (value or "").startswith("Bearer oi_sk_"):
+                expected = 403  # whatever it is, it has no place in a page
+            assert answer.status_code == expected, (operation, name, answer.text)
+            assert answer.json()["error"]["message"]
+            if expected == 401:
+                assert answer.headers["www-authenticate"] == "Bearer"
+            if value is not None and len(value) > 15:
+                assert value.split()[-1] not in answer.text
+    assert [await api.count(table) for table in ("agents", "models", "publishable_keys", "calls")] == before
+
+
+async def test_another_organisations_things_are_not_there(api: Api) -> None:
+    agent = await api.made("/v1/agents", name="Ann")
+    key = await api.made("/v1/publishable-keys", name="x", allowed_origins=["*"])
+    call = await api.made("/v1/calls/web", agent_id=agent["id"])
+    attempts: list[tuple[str, str, Any]] = [
+        ("GET", f"/v1/agents/{agent['id']}", None),
+        ("PATCH", f"/v1/agents/{agent['id']}", {"name": "mine"}),
+        ("DELETE", f"/v1/agents/{agent['id']}", None),
+        ("GET", f"/v1/models/{agent['llm_id']}", None),
+        ("PATCH", f"/v1/models/{agent['llm_id']}", {"name": "mine"}),
+        ("DELETE", f"/v1/models/{agent['llm_id']}", None),
+        ("PATCH", f"/v1/publishable-keys/{key['id']}", {"name": "mine"}),
+        ("DELETE", f"/v1/publishable-keys/{key['id']}", None),
+        ("GET", f"/v1/calls/{call['id']}", None),
+        ("POST", f"/v1/calls/{call['id']}/stop", None),
+        ("DELETE", f"/v1/calls/{call['id']}", None),
+        ("POST", "/v1/calls/web", {"agent_id": agent["id"]}),
+    ]
+    for method, path, body in attempts:
+        answer = await api.client.request(method, path, headers=api.other_auth, json=body)
+        assert answer.status_code == 404, (method, path, answer.text)
+        nobody = path.replace(path.split("/")[3], "nobody") if body is None or path.count("/") > 2 else path
+        if path.count("/") > 2 and "web" not in path:
+            unknown = await api.client.request(method, nobody, headers=api.other_auth, json=body)
+            assert unknown.json()["error"]["code"] == answer.json()["error"]["code"]
+    borrowed = await api.client.post(
+        "/v1/agents", headers=api.other_auth, json={"name": "x", "llm_id": agent["llm_id"]}
+    )
+    assert (borrowed.status_code, borrowed.json()["error"]["code"]) == (422, "model_not_found")
+    for path in ("/v1/agents", "/v1/models", "/v1/calls"):
+        assert (await api.client.get(path, headers=api.other_auth)).json()["total"] == 0
+    assert (await api.client.get("/v1/publishable-keys", headers=api.other_auth)).json() == []
+    assert api.dispatcher.stopped == []
+    assert (await api.ask("GET", f"/v1/agents/{agent['id']}")).json() == agent
+
+
+async def test_a_switched_off_secret_key_is_nobodys(api: Api) -> None:
+    assert (await api.ask("GET", "/v1/agents")).status_code == 200
+    async with api.database.write() as rows:
+        await rows.execute(text("UPDATE api_keys SET is_active = 0"))
+    assert (await api.ask("GET", "/v1/agents")).status_code == 401
+
+
+# ---- people ---------------------------------------------------------------------------------------------------------
+
+
+async def test_signing_in_by_link_and_out_again(api: Api) -> None:
+    link = await create_sign_in_link(api.database)
+    answer = await api.client.post("/v1/auth/sign-in-link", json={"token": link.token})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["token_type"], body["expires_in_minutes"]) == ("Bearer", 7 * 24 * 60)
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith(f"oneinbox_token={body['access_token']};")
+    for part in ("HttpOnly", "SameSite=strict", "Path=/", f"Max-Age={7 * 24 * 3600}"):
+        assert part in cookie
+    assert "Secure" not in cookie  # this server is reached over http
+    assert answer.headers["cache-control"] == "no-store"
+    me = (await api.client.get("/v1/auth/me")).json()  # the client sends the cookie back
+    assert (me["email"], me["role"], me["organization"]["id"]) == ("owner@localhost", "owner", api.first.org_id)
+    bearer = {"Authorization": f"Bearer {body['access_token']}"}
+    assert (await api.client.post("/v1/auth/logout", headers=bearer)).status_code == 204
+    api.client.cookies.clear()
+    dead = await api.client.get("/v1/auth/me", headers=bearer)
+    assert (dead.status_code, dead.json()["error"]["code"]) == (401, "session_ended")
+
+
+async def test_the_cookie_is_secure_behind_tls(tmp_path: Any) -> None:
+    async with running_api(tmp_path, public_url="https://talk.example.com") as api:
+        link = await create_sign_in_link(api.database)
+        answer = await api.client.post("/v1/auth/sign-in-link", json={"token": link.token})
+        assert "; Secure" in answer.headers["set-cookie"]
+
+
+async def test_a_link_works_once_and_in_time(api: Api) -> None:
+    link = await create_sign_in_link(api.database)
+    late = await create_sign_in_link(api.database, minutes=-1)
+    assert (await api.client.post("/v1/auth/sign-in-link", json={"token": link.token})).status_code == 200
+    for token, code in (
+        (link.token, "sign_in_link_used"),
+        (late.token, "sign_in_link_expired"),
+        ("nonsense", "sign_in_link_unknown"),
+    ):
+        answer = await api.client.post("/v1/auth/sign-in-link", json={"token": token})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (401, code)
+        assert "set-cookie" not in answer.headers
+        assert token not in answer.text
+    assert await api.count("sessions") == 1
+
+
+async def test_of_many_at_once_one_gets_in(api: Api) -> None:
+    link = await create_sign_in_link(api.database)
+    answers = await asyncio.gather(
+        *(api.client.post("/v1/auth/sign-in-link", json={"token": link.token}) for _ in range(20))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, *[401] * 19]
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({}, False),
+        ({"Origin": BASE_URL}, True),
+        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://evil.com"}, True),  # browsers never send this pair
+        ({"Origin": "https://evil.com"}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": ""}, False),
+        ({"Origin": "http://oneinbox.test"}, False),
+        ({"Origin": "http://oneinbox.test:8080.evil.com"}, False),
+        ({"Sec-Fetch-Site": "same-site", "Origin": BASE_URL}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "none"}, False),
+    ],
+)
+async def test_with_the_cookie_changes_come_from_our_own_page(api: Api, headers: dict[str, str], allowed: bool) -> None:
+    api.client.cookies.set("oneinbox_token", await api.sign_in())
+    assert (await api.client.get("/v1/agents")).status_code == 200  # reading is free: other origins cannot see it
+    answer = await api.client.post("/v1/agents", json={"name": "x"}, headers=headers)
+    assert answer.status_code == (201 if allowed else 403), answer.text
+    if not allowed:
+        assert answer.json()["error"]["code"] == "cross_site_request"
+        assert await api.count("agents") == 1
+
+
+async def test_signing_in_from_a_foreign_page_is_refused(api: Api) -> None:
+    link = await create_sign_in_link(api.database)
+    headers = {"Origin": "https://evil.com"}
+    answer = await api.client.post("/v1/auth/sign-in-link", json={"token": link.token}, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "cross_site_request")
+    assert (await api.client.post("/v1/auth/sign-in-link", json={"token": link.token})).status_code == 200
+
+
+async def test_a_session_may_do_what_a_secret_key_may(api: Api) -> None:
+    bearer = {"Authorization": f"Bearer {await api.sign_in()}"}
+    made = await api.client.post("/v1/calls/web", json={"agent_id": api.first.demo_agent_id}, headers=bearer)
+    assert made.status_code == 201
+    assert (await api.client.get(f"/v1/calls/{made.json()['id']}", headers=bearer)).status_code == 200
+
+
+async def test_a_secret_key_is_nobody(api: Api) -> None:
+    for method, path in PEOPLE:
+        answer = await api.ask(method, path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "session_required")
+
+
+async def test_a_session_past_its_time_is_over(tmp_path: Any) -> None:
+    async with running_api(tmp_path, session_minutes=-1) as api:
+        link = await create_sign_in_link(api.database)
+        answer = await api.client.post("/v1/auth/sign-in-link", json={"token": link.token})
+        bearer = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        api.client.cookies.clear()
+        assert (await api.client.get("/v1/auth/me", headers=bearer)).status_code == 401
+
+
+async def test_health_needs_no_key(api: Api) -> None:
+    answer = await api.client.get("/v1/health")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
