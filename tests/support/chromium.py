@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,7 +43,7 @@ def sdk_file(name: str) -> bytes:
 
 
 @contextmanager
-def serve_files(files: Mapping[str, tuple[str, bytes]]) -> Iterator[str]:
+def serve_files(files: Mapping[str, tuple[str, bytes]]) -> Generator[str]:
     """Serve ``files`` (path: type and content) on a port of the loopback interface; gives the origin.
 
     A real server, because Chromium lets no page that came from nowhere (as a fulfilled route does) open a socket to
@@ -59,7 +59,7 @@ def serve_files(files: Mapping[str, tuple[str, bytes]]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_request(self, *_: object) -> None:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

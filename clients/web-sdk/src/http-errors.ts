@@ -48,8 +48,7 @@ function reasonOf(status: number, code: string): CallErrorReason {
     case 403:
       return "invalid_key";
     case 404:
-      // the route has one thing to look up; anything else that says 404 is not our server
-      return code === "" ? "server_unreachable" : "agent_not_found";
+      return "server_unreachable"; // not our server, or not this part of it
     case 400:
     case 409:
     case 413:

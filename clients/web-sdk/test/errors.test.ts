@@ -111,24 +111,25 @@ describe("a refused token request", () => {
     fromResponse(new Response(typeof body === "string" ? body : JSON.stringify(body), { status, headers }));
 
   it("reads the error body, and names the field at fault", async () => {
-    const error = { code: "VALIDATION_FAILED", message: "variables is not an object", param: "variables" };
+    const error = { code: "validation_error", message: "variables is not an object", param: "variables" };
     const failure = await answer(422, { error });
     assert.equal(failure.reason, "invalid_request");
-    assert.equal(failure.code, "VALIDATION_FAILED");
+    assert.equal(failure.code, "validation_error");
     assert.equal(failure.status, 422);
     assert.match(failure.message, /variables is not an object \(variables\)/);
   });
 
   for (const [status, code, reason] of [
-    [401, "INVALID_KEY", "invalid_key"],
+    [401, "invalid_key", "invalid_key"],
     [403, "ORIGIN_NOT_ALLOWED", "origin_not_allowed"],
-    [403, "KEY_PAUSED", "invalid_key"],
-    [404, "AGENT_NOT_FOUND", "agent_not_found"],
+    [403, "publishable_key_required", "invalid_key"],
+    [404, "agent_not_found", "agent_not_found"],
+    [404, "not_found", "server_unreachable"],
     [404, "", "server_unreachable"],
-    [409, "no_llm_configured", "invalid_request"],
-    [429, "RATE_LIMITED", "rate_limited"],
-    [503, "NO_CAPACITY", "server_full"],
-    [500, "INTERNAL", "unknown"],
+    [422, "no_llm_configured", "invalid_request"],
+    [429, "rate_limited", "rate_limited"],
+    [503, "no_capacity", "server_full"],
+    [500, "internal_error", "unknown"],
   ] as const) {
     it(`${status} ${code}: ${reason}`, async () => {
       const body = code ? { error: { code, message: "No" } } : "<h1>Not found</h1>";

@@ -4,10 +4,9 @@ import asyncio
 import math
 import struct
 import wave
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -82,7 +81,7 @@ def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @asynccontextmanager
-async def chromium(microphone: Path | None = None, *, refuse: bool = False) -> AsyncIterator[Browser]:
+async def chromium(microphone: Path | None = None, *, refuse: bool = False) -> AsyncGenerator[Browser]:
     flags = [*FLAGS, "--use-fake-ui-for-media-stream" + ("=deny" if refuse else "")]
     if microphone is not None:
         flags.append(f"--use-file-for-fake-audio-capture={microphone}")
@@ -119,7 +118,7 @@ class Line:
 
 
 @asynccontextmanager
-async def open_line(browser: Browser) -> AsyncIterator[Line]:
+async def open_line(browser: Browser) -> AsyncGenerator[Line]:
     files = {"/": ("text/html", PAGE), "/sdk/web-sdk.js": ("text/javascript", sdk_file("web-sdk.js"))}
     with serve_files(files) as origin:
         async with media_server() as server:
@@ -256,5 +255,4 @@ async def test_a_server_that_does_not_answer() -> None:
 
 
 def rms(pcm: bytes | bytearray) -> float:
-    samples: Any = np.frombuffer(bytes(pcm), np.int16).astype(np.float64)
-    return float(np.sqrt(np.mean(samples**2)))
+    return float(np.linalg.norm(np.frombuffer(pcm, np.int16).astype(np.float64))) / math.sqrt(len(pcm) / 2)
