@@ -37,7 +37,7 @@ const STEPS: readonly [limitS: number, unitS: number, unit: Intl.RelativeTimeFor
 export function ago(iso: string, now: number, locale?: string): string {
   const seconds = (now - Date.parse(iso)) / 1000;
   if (!Number.isFinite(seconds)) return "–";
-  if (Math.abs(seconds) < 45) return "just now";
+  if (Math.abs(seconds) < 60) return "just now";
   const words = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
   for (const [limit, unitS, unit] of STEPS) {
     if (Math.abs(seconds) < limit) return words.format(-Math.trunc(seconds / unitS), unit);
