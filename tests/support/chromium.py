@@ -59,7 +59,7 @@ def serve_files(files: Mapping[str, tuple[str, bytes]]) -> Generator[str]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_request(self, *_: object) -> None:
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
