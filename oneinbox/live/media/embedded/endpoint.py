@@ -12,7 +12,7 @@ from oneinbox.live.media.embedded.aiortc_private import Certificate
 from oneinbox.live.media.embedded.leg import EmbeddedLeg
 from oneinbox.live.media.embedded.names import RoomNames
 from oneinbox.live.media.embedded.peer import Peer, PeerEvents, parse_first_offer
-from oneinbox.live.media.embedded.port import MediaPort, is_loopback
+from oneinbox.live.media.embedded.port import MediaPort, resolve_host
 from oneinbox.live.media.embedded.sdp import BadOfferError, is_announceable
 from oneinbox.live.media.embedded.session import SignalSession, SignalSocket
 from oneinbox.live.media.embedded.ticker import Ticker
@@ -28,6 +28,9 @@ class EmbeddedMedia:
 
     ``mint_rejoin_token(room_name, identity)`` makes the token by which a client may come back into its call.
     """
+
+    leg_class: type[EmbeddedLeg] = EmbeddedLeg
+    """What a leg is made of; a benchmark puts another transport in here."""
 
     def __init__(
         self, settings: MediaSettings, *, mint_rejoin_token: Callable[[str, str], str], complexity: int = 5
@@ -63,7 +66,7 @@ class EmbeddedMedia:
         """Make the leg that ``identity`` may join. Raises ``ValueError`` where the room has one."""
         if room_name in self._legs:
             raise ValueError(f"the room {room_name} has a leg already")
-        leg = EmbeddedLeg(
+        leg = self.leg_class(
             room_name=room_name,
             identity=identity,
             agent_name=agent_name,
@@ -177,8 +180,4 @@ def _announced(settings: MediaSettings) -> tuple[str, ...]:
     if settings.bind_host in _ANY_ADDRESS:
         found = get_host_addresses(use_ipv4=True, use_ipv6=settings.bind_host == "::")
         return tuple(dict.fromkeys(found)) or ("127.0.0.1",)
-    if is_announceable(settings.bind_host):
-        return (settings.bind_host,)
-    return (
-        ("127.0.0.1",) if is_loopback(settings.bind_host) else tuple(get_host_addresses(use_ipv4=True, use_ipv6=False))
-    )
+    return (resolve_host(settings.bind_host)[1],)

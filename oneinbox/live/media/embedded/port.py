@@ -8,7 +8,6 @@ cannot send UDP (RFC 6544; we are the passive side).
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import socket
 import struct
@@ -59,7 +58,7 @@ class MediaPort:
         raise OSError(failure.errno, taken) from failure
 
     async def _open_both(self, host: str, port: int) -> int:
-        family, address = _resolve(host)
+        family, address = resolve_host(host)
         udp, tcp = _socket(family, socket.SOCK_DGRAM), _socket(family, socket.SOCK_STREAM)
         try:
             udp.bind((address, port))
@@ -279,7 +278,7 @@ class _TcpPath(asyncio.Protocol, Path):
             transport.abort()
 
 
-def _resolve(host: str) -> tuple[socket.AddressFamily, str]:
+def resolve_host(host: str) -> tuple[socket.AddressFamily, str]:
     """Return the family and the numeric address of a host to bind to; raises ``OSError`` where it names none."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
     return found[0][0], str(found[0][4][0])
@@ -292,10 +291,3 @@ def _socket(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.soc
         with contextlib.suppress(OSError):  # a machine without IPv4 has no such option to unset
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     return made
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` is bound to this machine alone."""
-    with contextlib.suppress(OSError, ValueError):
-        return ipaddress.ip_address(_resolve(host)[1]).is_loopback
-    return False
