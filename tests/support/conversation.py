@@ -416,7 +416,7 @@ class Caller:
         """Stretches of sound."""
         self.spoken: list[tuple[float, float, str]] = []
         """Utterances: start, end, text."""
-        self.typed: list[str] = []
+        self.typed: list[tuple[float, str]] = []
 
     async def say(self, text: str) -> None:
         """Speak a sentence."""
@@ -451,7 +451,7 @@ class Caller:
         await asyncio.sleep(after_s)
 
     def type(self, text: str) -> None:
-        self.typed.append(text)
+        self.typed.append((now_s(), text))
         self._conversation.push_text(text)
 
     def hang_up(self) -> None:

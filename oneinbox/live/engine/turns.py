@@ -233,7 +233,7 @@ class TurnMachine:
         """Record the words of the open turn, unanswered, as a turn of its own; go on listening."""
         if turn.text:
             self._record(turn.decide(self._caller.last_voice_s))
-        self._told = turn.partial
+        self._told = f"{self._told} {turn.partial}".strip()
         self._close_turn()
         if self.caller is Caller.SPEAKING:
             self._caller.turn = OpenTurn(start_s=self._now_s)
@@ -268,7 +268,7 @@ class TurnMachine:
 
     def _decide(self, turn: OpenTurn) -> None:
         self._late_final = self._stt_owes
-        self._told = turn.partial
+        self._told = f"{self._told} {turn.partial}".strip()
         self._close_turn()
         self._decided = turn.decide(self._caller.last_voice_s)
         self._decided.eou_delay_s = self._now_s - self._caller.last_voice_s
