@@ -55,7 +55,7 @@ def test_a_call_by_clicks_and_typing_and_its_record(page: Page, server: RunningS
     page.get_by_role("button", name="Unmute").click()
 
     # The call goes on while one looks elsewhere.
-    page.get_by_role("link", name="Calls").click()
+    page.get_by_role("link", name="Calls", exact=True).click()
     dock = page.get_by_role("region", name="The running call")
     row = page.get_by_role("link").filter(has_text=call_id)
     expect(row).to_contain_text("Live")
@@ -101,13 +101,20 @@ def test_calls_are_filtered_by_the_server(page: Page, server: RunningServer) -> 
     ids = [server.json("POST", "/v1/calls/web", json=body)["id"] for _ in range(3)]
     for call_id in ids:
         server.json("POST", f"/v1/calls/{call_id}/stop")
-    page.get_by_role("link", name="Calls").click()
+    silent = server.json("POST", "/v1/agents", json={"name": "Nobody calls"})["id"]
+    page.get_by_role("link", name="Calls", exact=True).click()
     expect(page.get_by_role("link").filter(has_text=ids[0])).to_be_visible()
-    page.get_by_role("combobox", name="Status").click()
-    with page.expect_response(re.compile(r"/v1/calls\?.*status=in_progress")):
-        page.get_by_role("option", name="Live").click()
+
+    def choose(what: str, option: str, query: str) -> None:
+        page.get_by_role("combobox", name=what).click()
+        with page.expect_response(re.compile(rf"/v1/calls\?.*{query}")):
+            page.get_by_role("option", name=option).click()
+
+    choose("Status", "Completed", "status=completed")
+    expect(page.get_by_role("link").filter(has_text=ids[0])).to_be_visible()
+    choose("Agent", "Nobody calls", f"agent_id={silent}")
     expect(page.get_by_role("heading", name="No calls like that")).to_be_visible()
-    assert page.url.endswith("?status=in_progress")
+    assert page.url == f"{server.url}/calls?status=completed&agent={silent}"
     page.reload()
     expect(page.get_by_role("heading", name="No calls like that")).to_be_visible()
     page.get_by_role("button", name="Show all calls").click()
