@@ -151,3 +151,8 @@ def test_a_page_with_a_publishable_key(server: RunningServer, open_browser: Open
         record = server.wait_for_call(record["id"])
         assert (record["status"], record["end_reason"]) == ("completed", "user_hangup")
         assert record["metadata"]["source"] == "example"
+
+        talk.click()
+        expect(status).to_have_text("Connected.", timeout=PATIENCE_MS)
+        server.json("POST", f"/v1/calls/{server.json('GET', '/v1/calls')['items'][0]['id']}/stop")
+        expect(status).to_have_text("Call ended (api_stop).", timeout=PATIENCE_MS)
