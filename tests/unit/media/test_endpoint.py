@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gzip
 import logging
+import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -326,6 +327,36 @@ async def test_a_bad_message_ends_its_socket_and_nothing_else(world: World, capl
     assert back.accepted
 
 
+async def test_no_message_however_spoilt_does_more_than_end_its_socket(caplog):
+    caplog.set_level(logging.CRITICAL)
+    rng = random.Random(11)
+    honest = [
+        rtc.SignalRequest(offer=rtc.SessionDescription(type="offer", sdp=FULL, id=9)),
+        rtc.SignalRequest(add_track=MICROPHONE),
+        rtc.SignalRequest(update_metadata=rtc.UpdateParticipantMetadata(metadata="x", attributes={"a": "b"})),
+        rtc.SignalRequest(ping_req=rtc.Ping(timestamp=1)),
+        rtc.SignalRequest(trickle=rtc.TrickleRequest(candidateInit="{}")),
+        rtc.SignalRequest(publish_data_track_request=rtc.PublishDataTrackRequest(name="x")),
+    ]
+    world = World()
+    socket_id, socket = world.join()
+    for _ in range(1500):
+        data = bytearray(rng.choice(honest).SerializeToString())
+        for _ in range(rng.randrange(1, 6)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        world.media.on_socket_data(socket_id, bytes(data[: rng.randrange(1, len(data) + 1)]))
+        if socket.closed is not None:
+            if "left, goodbye" in world.listener.events:
+                await world.leg.aclose()
+                world = World()
+                socket_id, socket = world.join()
+            else:
+                socket_id, socket = world.join(rejoin=True)
+            assert socket.accepted
+    await world.media.aclose()
+    assert set(world.media.holdings().values()) == {0}
+
+
 # ---- the page and the end
 
 
@@ -436,6 +467,21 @@ def test_one_that_closed_its_connection_has_less_time():
         world.leg._on_down()
         await asyncio.sleep(CLOSED_GRACE_S + 2)
         assert world.listener.events[-1] == "left, lost"
+        await world.leg.aclose()
+
+    in_virtual_time(scenario)
+
+
+def test_a_broken_network_takes_the_path_first_and_still_leaves_the_whole_grace():
+    async def scenario(world: World) -> None:
+        socket_id, _ = world.join()
+        make_active(world, socket_id)
+        await asyncio.sleep(12)  # nothing was ever heard by any path: it counts as broken
+        world.media.on_socket_closed(socket_id)
+        await asyncio.sleep(GRACE_S - 2)
+        assert world.listener.events == ["joined", "active"]
+        await asyncio.sleep(4)
+        assert world.listener.events == ["joined", "active", "left, lost"]
         await world.leg.aclose()
 
     in_virtual_time(scenario)

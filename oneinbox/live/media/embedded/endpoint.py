@@ -21,6 +21,9 @@ from oneinbox.live.media.leg import LegListener
 _log = logging.getLogger(__name__)
 
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound to
+_LOOPBACK = "127.0.0.1"
+"""Announced last where everything is bound: a client on this machine finds it when every network is gone, and one in
+front of a container with published ports finds it where it does not see the container's own address."""
 
 
 class EmbeddedMedia:
@@ -179,5 +182,5 @@ def _announced(settings: MediaSettings) -> tuple[str, ...]:
         return settings.announced_addresses
     if settings.bind_host in _ANY_ADDRESS:
         found = get_host_addresses(use_ipv4=True, use_ipv6=settings.bind_host == "::")
-        return tuple(dict.fromkeys(found)) or ("127.0.0.1",)
+        return tuple(dict.fromkeys([*found, _LOOPBACK]))
     return (resolve_host(settings.bind_host)[1],)

@@ -81,7 +81,8 @@ class EmbeddedLeg(MediaLeg):
         self._joined = self._active = self._left = False
         self._heard = False
         self._signal_lost_at_s = 0.0
-        self._peer_down_at_s: float | None = None
+        self._peer_closed = False
+        self._broken_at_s: float | None = None
         self._ticks = 0
 
     # ---- MediaLeg
@@ -168,7 +169,8 @@ class EmbeddedLeg(MediaLeg):
         self._inbox.clear()
         self._microphone = None
         self._heard = False
-        self._peer_down_at_s = None
+        self._peer_closed = False
+        self._broken_at_s = None
         if peer is not None:
             self._closing.append(self._tasks.spawn(peer.aclose(), "close peer"))
 
@@ -225,7 +227,7 @@ class EmbeddedLeg(MediaLeg):
         self._start_if_ready()
 
     def _on_down(self) -> None:
-        self._peer_down_at_s = asyncio.get_running_loop().time()
+        self._peer_closed = True
 
     def _on_audio(self, pcm: bytes) -> None:
         if not self._heard:
@@ -270,19 +272,20 @@ class EmbeddedLeg(MediaLeg):
     def _watch(self, now_s: float) -> None:
         """Find out whether the client is gone for good."""
         self._start_if_ready()
-        peer = self._peer
+        alive = self._peer is not None and self._peer.is_alive(now_s)
+        if alive:
+            self._broken_at_s = None
+        elif self._broken_at_s is None:
+            self._broken_at_s = now_s
         if self._session is None:
-            waited_s = now_s - self._signal_lost_at_s
-            closed = not self._active or self._peer_down_at_s is not None
-            if waited_s >= (CLOSED_GRACE_S if closed else GRACE_S):
-                self._leave(said_goodbye=False)
-        elif peer is not None and not peer.is_alive(now_s):
-            if self._peer_down_at_s is None:
-                self._peer_down_at_s = now_s
-            elif now_s - self._peer_down_at_s >= GRACE_S:
-                self._leave(said_goodbye=False)
+            has_gone = self._peer_closed or not self._active
+            grace_s, since_s = CLOSED_GRACE_S if has_gone else GRACE_S, self._signal_lost_at_s
+        elif self._broken_at_s is not None:
+            grace_s, since_s = GRACE_S, self._broken_at_s
         else:
-            self._peer_down_at_s = None
+            return
+        if now_s - since_s >= grace_s:
+            self._leave(said_goodbye=False)
 
     def _leave(self, *, said_goodbye: bool) -> None:
         if self._left:
