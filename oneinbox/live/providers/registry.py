@@ -1,0 +1,164 @@
+"""Which adapter serves which stage, and what the adapters of all calls of a worker share.
+
+===================  ============================  ==============================================================
+provider             stages                        shared by the calls of a worker
+===================  ============================  ==============================================================
+openai_compatible    stt, llm, tts                 one pool of warm connections for each server and key
+demo                 stt and llm together; tts     the recognisers; the helper process that speaks
+===================  ============================  ==============================================================
+"""
+
+import logging
+import ssl
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+import httpx
+import msgspec
+
+from oneinbox.core.errors import ProviderError, Stage
+from oneinbox.core.spec import CallSpec, StageSpec
+from oneinbox.live.engine.ports import Llm, Stt, Tts
+from oneinbox.live.providers.openai_compatible.http import Endpoint, open_client
+from oneinbox.live.providers.openai_compatible.llm import ChatCompletions
+from oneinbox.live.providers.openai_compatible.settings import PROVIDER as OPENAI_COMPATIBLE
+from oneinbox.live.providers.openai_compatible.settings import Options, Patience, base_url, read_options
+from oneinbox.live.providers.openai_compatible.stt import AudioTranscriptions
+from oneinbox.live.providers.openai_compatible.tts import AudioSpeech
+from oneinbox.live.providers.unavailable import UnavailableLlm, UnavailableStt, UnavailableTts
+
+if TYPE_CHECKING:
+    from oneinbox.live.providers.demo.desk import DemoDesk
+
+DEMO = "demo"
+_log = logging.getLogger(__name__)
+Adapter = TypeVar("Adapter")
+
+
+class CallProviders(msgspec.Struct, frozen=True, kw_only=True):
+    """The three stages of one call."""
+
+    stt: Stt
+    llm: Llm
+    tts: Tts
+
+
+class ProviderHub:
+    """Makes the adapters of each call out of its spec, and holds what they share. One for each worker process."""
+
+    def __init__(
+        self,
+        *,
+        patience: Patience | None = None,
+        max_connections: int = 200,
+        keep_alive_s: float = 300.0,
+        demo_listeners: int = 4,
+    ) -> None:
+        self._patience = patience or Patience()
+        self._limits = httpx.Limits(
+            max_connections=max_connections,
+            max_keepalive_connections=max_connections,
+            keepalive_expiry=keep_alive_s,
+        )
+        self._demo_listeners = demo_listeners
+        self._clients: dict[tuple[str, str | None], httpx.AsyncClient] = {}
+        self._certificates: ssl.SSLContext | None = None
+        self._demo: DemoDesk | None = None
+
+    async def start(self) -> None:
+        """Be ready for calls. What is shared is made when the first call needs it."""
+
+    async def warm(self, names: Iterable[str]) -> None:
+        """Make now what the providers of these names share. Failing is logged; the calls that need it will tell."""
+        if DEMO in names:
+            from oneinbox.live.providers.demo.espeak import EspeakError  # noqa: PLC0415 - only where it is used
+
+            try:
+                await self._demo_desk().warm()
+            except (ProviderError, EspeakError) as error:
+                _log.warning("the demo cannot be warmed: %s", error)
+
+    def for_call(self, spec: CallSpec) -> CallProviders:
+        """Return the adapters of a call; never raises.
+
+        A stage that cannot be served (a provider that does not exist, an address that is none) gets an adapter that
+        says so when it is first asked, so that the call ends with a reason.
+        """
+        if spec.llm.provider == DEMO:
+            ear, agent = self._demo_desk().conversation()
+            stt = ear if spec.stt.provider == DEMO else self._stt(spec)
+            return CallProviders(stt=stt, llm=agent, tts=self._tts(spec))
+        return CallProviders(stt=self._stt(spec), llm=self._llm(spec), tts=self._tts(spec))
+
+    async def aclose(self) -> None:
+        """Close every connection, and end the demo's process and threads."""
+        clients = list(self._clients.values())
+        self._clients.clear()
+        for client in clients:
+            await client.aclose()
+        demo, self._demo = self._demo, None
+        if demo is not None:
+            await demo.aclose()
+
+    def _stt(self, spec: CallSpec) -> Stt:
+        if spec.stt.provider == DEMO:
+            return UnavailableStt(DEMO, "the demo's recogniser understands nothing but the demo agent's phrases")
+        return self._adapter(
+            spec.stt,
+            Stage.STT,
+            lambda endpoint, options: AudioTranscriptions(spec.stt, endpoint, options),
+            UnavailableStt,
+        )
+
+    def _llm(self, spec: CallSpec) -> Llm:
+        return self._adapter(
+            spec.llm,
+            Stage.LLM,
+            lambda endpoint, options: ChatCompletions(spec.llm, spec.tools, endpoint, options),
+            UnavailableLlm,
+        )
+
+    def _tts(self, spec: CallSpec) -> Tts:
+        if spec.tts.provider == DEMO:
+            return self._demo_desk().voice(spec.tts)
+        return self._adapter(
+            spec.tts, Stage.TTS, lambda endpoint, options: AudioSpeech(spec.tts, endpoint, options), UnavailableTts
+        )
+
+    def _adapter(
+        self,
+        stage_spec: StageSpec,
+        stage: Stage,
+        make: Callable[[Endpoint, Options], Adapter],
+        refuse: Callable[[str, str], Adapter],
+    ) -> Adapter:
+        """Return the adapter that ``make`` makes, or the one that says why there can be none."""
+        name = stage_spec.provider
+        if name != OPENAI_COMPATIBLE:
+            return refuse(name, f"there is no provider {name!r} for this stage")
+        try:
+            options = read_options(stage_spec)
+            client = self._client(stage_spec)
+        except msgspec.ValidationError as error:
+            return refuse(name, f"the options are wrong: {error}")
+        except httpx.InvalidURL:
+            return refuse(name, "the base_url is not an address")
+        except ValueError as error:
+            return refuse(name, str(error))
+        return make(Endpoint(client, stage, stage_spec.api_key, self._patience), options)
+
+    def _client(self, spec: StageSpec) -> httpx.AsyncClient:
+        place = (base_url(spec), spec.api_key)
+        client = self._clients.get(place)
+        if client is None:
+            self._certificates = self._certificates or httpx.create_ssl_context()
+            client = open_client(*place, self._patience, self._limits, self._certificates)
+            self._clients[place] = client
+        return client
+
+    def _demo_desk(self) -> "DemoDesk":
+        if self._demo is None:
+            from oneinbox.live.providers.demo.desk import DemoDesk  # noqa: PLC0415 - loads pocketsphinx: on demand
+
+            self._demo = DemoDesk(self._demo_listeners)
+        return self._demo
