@@ -7,7 +7,7 @@ import pytest
 from oneinbox.api.config import StageDefaults
 from tests.support.api import Api, running_api
 
-AGENT_DEFAULTS = {
+AGENT_DEFAULTS: dict[str, Any] = {
     "webhook_id": None,
     "transcriber": {"provider": "default", "model": None, "language": "en"},
     "tts": {

@@ -302,7 +302,13 @@ async def test_a_bad_key_request_names_field_and_mend(
 async def test_a_bad_change_changes_nothing(api: Api) -> None:
     made = await make_key(api)
     path = f"/v1/publishable-keys/{made['id']}"
-    for body in ({"name": "New", "allowed_origins": []}, {"name": None}, {"is_active": "no"}, {"scopes": []}):
+    refused_bodies: list[dict[str, Any]] = [
+        {"name": "New", "allowed_origins": []},
+        {"name": None},
+        {"is_active": "no"},
+        {"scopes": []},
+    ]
+    for body in refused_bodies:
         assert (await api.ask("PATCH", path, json=body)).status_code == 422, body
     assert (await api.ask("GET", "/v1/publishable-keys")).json()[0]["name"] == "Widget"
 

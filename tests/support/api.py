@@ -1,6 +1,6 @@
 """The API in-process, on a real SQLite file, with a dispatcher that only writes down what it is told."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from oneinbox.api.first_run import FirstRun, ensure_first_organisation
 from oneinbox.api.keys.secret import SECRET, make_key
 from oneinbox.api.keys.service import create_secret_key
 from oneinbox.core.clock import utc_now
-from oneinbox.core.errors import AppError
+from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.events import CallEnded, EndReason
 from oneinbox.core.spec import CallSpec
 
@@ -47,10 +47,10 @@ def make_config(**changes: Any) -> ApiConfig:
 class FakeDispatcher:
     """Takes every call, unless told to refuse; ends a call on demand as a worker would."""
 
-    started: list[CallSpec] = field(default_factory=list)
-    stopped: list[tuple[str, EndReason]] = field(default_factory=list)
+    started: list[CallSpec] = field(default_factory=list[CallSpec])
+    stopped: list[tuple[str, EndReason]] = field(default_factory=list[tuple[str, EndReason]])
     refusal: BaseException | None = None
-    holds: set[str] = field(default_factory=set)
+    holds: set[str] = field(default_factory=set[str])
     recorder: Recorder | None = None
     """Where set, a stop is recorded as the worker would."""
 
@@ -145,7 +145,7 @@ async def add_organisation(database: Database) -> str:
 
 
 @asynccontextmanager
-async def running_api(data_dir: Path, **changes: Any) -> AsyncIterator[Api]:
+async def running_api(data_dir: Path, **changes: Any) -> AsyncGenerator[Api, None]:
     """Open a database in ``data_dir`` and the API on it."""
     config = make_config(**changes)
     database = await open_database(data_dir=data_dir)
@@ -173,8 +173,6 @@ async def running_api(data_dir: Path, **changes: Any) -> AsyncIterator[Api]:
         await database.aclose()
 
 
-ApiFactory = Callable[..., Any]
-
-
-def refused(kind: Any, code: str) -> AppError:
+def refused(kind: ErrorKind, code: str) -> AppError:
+    """An error as a dispatcher raises it."""
     return AppError(code, "no", kind, retry_after_s=2.2)
