@@ -70,7 +70,7 @@ def _end_of_stop(text: str, at: int) -> int:
     end = at + 1
     while end < len(text) and text[end] in _STOPS:
         end += 1
-    if text[at] == "." and end - at > 1 and set(text[at:end]) == {"."}:
+    if text[at] == "." and ".." in text[max(0, at - 1) : at + 2]:
         return 0  # an ellipsis: the thought goes on
     while end < len(text) and text[end] in _CLOSERS:
         end += 1

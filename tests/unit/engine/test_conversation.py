@@ -176,7 +176,9 @@ class TestQuietCalls:
         assert outcome.said_by(Role.AGENT) == [LONG]
 
     def test_a_long_reply_is_not_voiced_far_ahead(self) -> None:
-        story = " ".join(f"This is sentence number {word} of a story." for word in "one two three four five".split() * 6)
+        story = " ".join(
+            f"This is sentence number {word} of a story." for word in "one two three four five".split() * 6
+        )
 
         async def script(caller: Caller) -> None:
             await caller.say("tell me a story")
@@ -210,7 +212,9 @@ class TestTurnTaking:
 
         outcome = converse(Scene(script, llm=FakeLlm(first_s=0.6)))
         assert outcome.said_by(Role.USER) == ["I would like a table for four people"]
-        assert outcome.said_by(Role.AGENT) == ["You said I would like a table for four people. Tell me more about that."]
+        assert outcome.said_by(Role.AGENT) == [
+            "You said I would like a table for four people. Tell me more about that."
+        ]
         assert recorded_agent_words(outcome) == outcome.words_played()
         assert len(outcome.scene.llm.certain) == 1
         assert outcome.scene.llm.cancelled >= 1
@@ -226,7 +230,9 @@ class TestTurnTaking:
 
         outcome = converse(Scene(script))
         assert outcome.said_by(Role.USER) == ["I would like a table for four people"]
-        assert outcome.said_by(Role.AGENT) == ["You said I would like a table for four people. Tell me more about that."]
+        assert outcome.said_by(Role.AGENT) == [
+            "You said I would like a table for four people. Tell me more about that."
+        ]
         early = outcome.frames_between(0, outcome.caller.spoken[1][0] + 0.1)
         assert len(early) * 0.02 < 0.3
 
@@ -705,9 +711,7 @@ class TestFaults:
         assert outcome.ended_s - outcome.started_s < 31
 
     def test_a_voice_that_breaks_off_in_mid_sentence(self) -> None:
-        outcome = converse(
-            Scene(self._ask, llm=FakeLlm(answer=long_answer), tts=FakeTts(faults=[Fault(after=20)]))
-        )
+        outcome = converse(Scene(self._ask, llm=FakeLlm(answer=long_answer), tts=FakeTts(faults=[Fault(after=20)])))
         heard = outcome.said_by(Role.AGENT)[0]
         assert LONG.startswith(heard)
         assert heard != LONG

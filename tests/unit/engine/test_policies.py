@@ -1,0 +1,106 @@
+"""Endpointing and barge-in as rules of their own, and the words that both look at."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oneinbox.live.engine.barge_in import BargeIn
+from oneinbox.live.engine.endpointing import Endpointing, Verdict, ends_call, normalised
+from oneinbox.live.engine.utterance import OpenTurn, without_told
+
+
+@pytest.mark.parametrize(("share", "silence_s"), [(0, 1.2), (0.5, 0.49), (1, 0.2), (-3, 1.2), (7, 0.2)])
+def test_responsiveness(share: float, silence_s: float) -> None:
+    policy = Endpointing.from_responsiveness(share)
+    assert policy.silence_s == pytest.approx(silence_s, abs=0.001)
+    assert policy.pause_s <= policy.silence_s
+
+
+@pytest.mark.parametrize(("share", "confirm_s"), [(0, 0.6), (0.5, 0.2), (1, 0.067), (-1, 0.6), (2, 0.067)])
+def test_sensitivity(share: float, confirm_s: float) -> None:
+    policy = BargeIn.from_sensitivity(share)
+    assert policy.confirm_s == pytest.approx(confirm_s, abs=0.001)
+    assert policy.confirm_s > Endpointing().start_s
+
+
+@pytest.mark.parametrize(
+    ("quiet_s", "words", "final", "verdict"),
+    [
+        (0.4, True, True, Verdict.WAIT),
+        (0.5, True, True, Verdict.ENDED),
+        (1.9, True, False, Verdict.WAIT),
+        (2.0, True, False, Verdict.ENDED),
+        (0.0, False, True, Verdict.EMPTY),
+        (4.4, False, False, Verdict.WAIT),
+        (4.5, False, False, Verdict.STALLED),
+    ],
+)
+def test_verdicts(quiet_s: float, words: bool, final: bool, verdict: Verdict) -> None:
+    assert Endpointing(silence_s=0.5).judge(quiet_s=quiet_s, words=words, final=final) is verdict
+
+
+@given(st.floats(0, 10), st.booleans(), st.booleans(), st.floats(0, 1))
+def test_a_verdict_comes_when_it_was_promised(quiet_s: float, words: bool, final: bool, share: float) -> None:
+    policy = Endpointing.from_responsiveness(share)
+    waits = policy.judge(quiet_s=quiet_s, words=words, final=final) is Verdict.WAIT
+    assert waits == (quiet_s < policy.judged_after_s(words=words, final=final))
+
+
+@pytest.mark.parametrize(
+    ("sound_s", "delay_s", "wait_s"), [(0.2, 0.1, 0.3), (0.2, 0.4, 0.5), (0.2, 3.0, 1.0), (0.7, 0.1, 2.0)]
+)
+def test_waiting_for_words(sound_s: float, delay_s: float, wait_s: float) -> None:
+    assert BargeIn().wait_s(sound_s=sound_s, final_delay_s=delay_s, final_cap_s=2.0) == pytest.approx(wait_s)
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases", "ends"),
+    [
+        ("Goodbye!", ("goodbye",), True),
+        ("ok then good bye", ("Good-bye",), True),
+        ("I said goodbye to him", ("goodbye",), False),
+        ("nonstop", ("stop",), False),
+        ("that's all", ("Thats all.",), True),
+        ("that\u2019s all", ("that's all",), True),
+        ("anything", ("", "  ", "!"), False),
+        ("", ("bye",), False),
+        ("A BIENT\u00d4T", ("\u00e0 bient\u00f4t", "a bient\u00f4t"), True),
+    ],
+)
+def test_end_call_phrases(text: str, phrases: tuple[str, ...], ends: bool) -> None:
+    assert ends_call(text, phrases) is ends
+
+
+def test_normalised() -> None:
+    assert normalised("  Hello,   WORLD -- it's 9:30! ") == "hello world its 9 30"
+    assert normalised("?! ...") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "rest"),
+    [
+        ("I want a table for two", "i want a table", "for two"),
+        ("I want", "I want a table", ""),
+        ("You want a table", "I want", "You want a table"),
+        ("I want, a table", "I want", "a table"),
+        ("hello", "", "hello"),
+        ("", "hello", ""),
+    ],
+)
+def test_without_told(text: str, told: str, rest: str) -> None:
+    assert without_told(text, told) == rest
+
+
+def test_an_open_turn_collects_finals_and_the_partial() -> None:
+    turn = OpenTurn(start_s=1.0)
+    assert turn.text == ""
+    assert turn.revise("I want", 2.0)
+    assert not turn.revise("I want", 2.5)
+    assert not turn.revise("...", 2.6)
+    assert turn.changed_s == 2.0
+    assert turn.add_final("I want a table.", 0.9, 3.0)
+    assert turn.revise("for two", 4.0)
+    assert turn.text == "I want a table. for two"
+    assert not turn.add_final("", None, 5.0) or turn.text == "I want a table."
+    decided = turn.decide(4.5)
+    assert (decided.start_s, decided.end_s, decided.confidence) == (1.0, 4.5, 0.9)

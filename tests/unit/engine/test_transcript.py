@@ -1,0 +1,65 @@
+"""What was heard of the agent, and the history for the model."""
+
+import pytest
+
+from oneinbox.live.engine.ports import SPOKEN_RATE_HZ, ChatMessage
+from oneinbox.live.engine.transcript import SAMPLES_PER_CHARACTER, History, Spoken, heard_text
+
+SECOND = SPOKEN_RATE_HZ
+ONE = Spoken("Hello there my friend.", 2 * SECOND, whole=True)
+TWO = Spoken("How are you?", SECOND, whole=True)
+
+
+@pytest.mark.parametrize(
+    ("played", "heard"),
+    [
+        (0, ""),
+        (100, ""),
+        (SECOND, "Hello there"),
+        (2 * SECOND, "Hello there my friend."),
+        (2 * SECOND + 100, "Hello there my friend."),
+        (2 * SECOND + SECOND // 2, "Hello there my friend. How"),
+        (3 * SECOND, "Hello there my friend. How are you?"),
+        (9 * SECOND, "Hello there my friend. How are you?"),
+    ],
+)
+def test_the_cut_is_at_the_last_whole_word(played: int, heard: str) -> None:
+    assert heard_text([ONE, TWO], played) == heard
+
+
+def test_a_sentence_still_arriving_is_measured_by_the_pace_so_far() -> None:
+    whole = Spoken("a" * 10, 10 * 1000, whole=True)
+    arriving = Spoken("bbbb bbbb bbbb bbbb ", 5000)  # 20 characters: 20000 samples at this pace
+    assert heard_text([whole, arriving], 10_000 + 5000) == "aaaaaaaaaa bbbb"
+    assert heard_text([Spoken("bbbb bbbb", 100)], 5 * SAMPLES_PER_CHARACTER) == "bbbb"
+
+
+def test_a_language_without_spaces_is_cut_at_the_character() -> None:
+    assert heard_text([Spoken("\u4eca\u5929\u5929\u6c14\u5f88\u597d", 6000, whole=True)], 3000) == "\u4eca\u5929\u5929"
+
+
+def test_heard_text_only_grows() -> None:
+    grown = [heard_text([ONE, TWO], played) for played in range(0, 4 * SECOND, 480)]
+    assert all(later.startswith(earlier) for earlier, later in zip(grown, grown[1:], strict=False))
+
+
+def test_history_alternates_and_ends_with_what_was_said() -> None:
+    history = History("Be kind.")
+    history.add_agent("Hello.")
+    history.add_user("I want")
+    history.add_user("a table")
+    history.amend_user("two tables")
+    assert history.for_llm("please") == [
+        ChatMessage(role="system", content="Be kind."),
+        ChatMessage(role="assistant", content="Hello."),
+        ChatMessage(role="user", content="I want two tables please"),
+    ]
+    assert history.for_llm() == history.for_llm("")
+    assert History("").for_llm("hi") == [ChatMessage(role="user", content="hi")]
+
+
+def test_amending_without_a_user_changes_nothing() -> None:
+    history = History("")
+    history.add_agent("Hello.")
+    history.amend_user("x")
+    assert history.for_llm() == [ChatMessage(role="assistant", content="Hello.")]
