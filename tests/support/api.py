@@ -1,5 +1,8 @@
 """The API in-process, on a real SQLite file, with a dispatcher that only writes down what it is told."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +16,7 @@ from oneinbox.api.accounts.service import create_sign_in_link
 from oneinbox.api.app import create_app
 from oneinbox.api.calls.recorder import Recorder
 from oneinbox.api.config import ApiConfig, StageDefault, StageDefaults
-from oneinbox.api.db.database import Database, open_database
+from oneinbox.api.db.database import FILE_NAME, Database, open_database
 from oneinbox.api.db.tables import ApiKey, Organisation, User
 from oneinbox.api.first_run import FirstRun, ensure_first_organisation
 from oneinbox.api.keys.secret import SECRET, make_key
@@ -144,15 +147,43 @@ async def add_organisation(database: Database) -> str:
     return made.text
 
 
+@dataclass(frozen=True)
+class _Template:
+    """A database with two organisations, made once in a test run: copying it is quicker than making it again."""
+
+    file: Path
+    key: str
+    other_key: str
+
+
+_templates: list[_Template] = []
+
+
+async def _template() -> _Template:
+    if not _templates:
+        folder = Path(tempfile.mkdtemp(prefix="oneinbox-tests-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        database = await open_database(data_dir=folder)
+        try:
+            await ensure_first_organisation(database)
+            key = (await create_secret_key(database, "tests")).key
+            other_key = await add_organisation(database)
+        finally:
+            await database.aclose()
+        _templates.append(_Template(folder / FILE_NAME, key, other_key))
+    return _templates[0]
+
+
 @asynccontextmanager
 async def running_api(data_dir: Path, **changes: Any) -> AsyncGenerator[Api, None]:
     """Open a database in ``data_dir`` and the API on it."""
     config = make_config(**changes)
+    template = await _template()
+    if not (data_dir / FILE_NAME).exists():
+        shutil.copyfile(template.file, data_dir / FILE_NAME)
     database = await open_database(data_dir=data_dir)
     try:
         first = await ensure_first_organisation(database)
-        key = (await create_secret_key(database, "tests")).key
-        other_key = await add_organisation(database)
         dispatcher = FakeDispatcher()
         app = create_app(config, database, dispatcher)
         # raise_app_exceptions: an error that our own middleware did not answer is the test's failure, not a 500.
@@ -166,8 +197,8 @@ async def running_api(data_dir: Path, **changes: Any) -> AsyncGenerator[Api, Non
                 recorder=Recorder(database),
                 client=client,
                 first=first,
-                key=key,
-                other_key=other_key,
+                key=template.key,
+                other_key=template.other_key,
             )
     finally:
         await database.aclose()
