@@ -53,7 +53,7 @@ function words(problem: Problem): { icon: ReactNode; title: string; mend: ReactN
               machine that runs the server, or put HTTPS before it.
             </p>
             <p>
-              From another machine, a tunnel does too:{" "}
+              Or from here, through a tunnel, at <Code>http://localhost:8080</Code>:{" "}
               <Code>{`ssh -L 8080:127.0.0.1:${window.location.port || "80"} ${window.location.hostname}`}</Code>
             </p>
           </>

@@ -30,9 +30,11 @@ export function TalkPanel({ agent }: { agent: Agent }) {
   return (
     <Card className="flex flex-col overflow-hidden lg:h-[clamp(580px,calc(100dvh-17.5rem),800px)]">
       <ReadinessBanner readiness={ready} />
-      <div className="grid min-h-0 flex-1 lg:grid-cols-[376px_1fr]">
-        <div className="flex flex-col items-center justify-center gap-6 bg-ground/70 px-6 py-9 lg:border-r">
-          {!mine && isRunning(talk) ? <OtherCall talk={talk} /> : <Stage agent={agent} state={state} />}
+      <div className="grid min-h-0 flex-1 lg:grid-cols-[376px_1fr] lg:grid-rows-[minmax(0,1fr)]">
+        <div className="flex bg-ground/70 px-6 py-8 lg:overflow-y-auto lg:border-r">
+          <div className="m-auto flex flex-col items-center gap-6">
+            {!mine && isRunning(talk) ? <OtherCall talk={talk} /> : <Stage agent={agent} state={state} />}
+          </div>
         </div>
         <div className="flex h-[520px] min-h-0 min-w-0 flex-col border-t lg:h-auto lg:border-t-0">
           <Transcript
@@ -65,7 +67,7 @@ function Stage({ agent, state }: { agent: Agent; state: TalkState }) {
             <span className="flex flex-col items-center gap-2">
               <Mic className="size-9 transition-transform group-hover:-translate-y-0.5" strokeWidth={1.75} />
               <span className="font-display font-semibold text-2xl tracking-tight">
-                {state.phase === "idle" ? "Talk" : "Talk again"}
+                {state.callId === null ? "Talk" : "Talk again"}
               </span>
             </span>
           </button>
