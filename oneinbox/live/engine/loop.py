@@ -26,11 +26,12 @@ from oneinbox.live.engine.barge_in import BargeIn
 from oneinbox.live.engine.ear import Ear
 from oneinbox.live.engine.endpointing import Endpointing
 from oneinbox.live.engine.faults import Patience
+from oneinbox.live.engine.floor import TurnSettings
 from oneinbox.live.engine.lines import LINES
 from oneinbox.live.engine.ports import Caption, Llm, Page, Playout, Stt, Suggestions, Tts, Vad, VadStream
 from oneinbox.live.engine.speaker import Speaker, show_suggestions
 from oneinbox.live.engine.transcript import History
-from oneinbox.live.engine.turns import TurnMachine, TurnSettings
+from oneinbox.live.engine.turns import TurnMachine
 
 _log = logging.getLogger(__name__)
 

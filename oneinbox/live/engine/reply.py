@@ -155,7 +155,10 @@ class Reply:
             self._flush()
         waiting = [sentence for sentence in self.sentences if sentence.task is None]
         busy = sum(1 for sentence in self.sentences if sentence.task is not None and not sentence.done)
-        ahead = self._owner.queued_samples(self) + sum(len(chunk) for sentence in self.sentences for chunk in sentence.chunks) // 2
+        ahead = (
+            self._owner.queued_samples(self)
+            + sum(len(chunk) for sentence in self.sentences for chunk in sentence.chunks) // 2
+        )
         for sentence in waiting:
             first = sentence is self.sentences[0]
             if not first and (busy >= _AT_ONCE or not (self._released or self._eager)):

@@ -22,14 +22,12 @@ Each side is in one state and moves only along its table in ``turn_table.py``::
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from oneinbox.core.errors import Stage
 from oneinbox.core.events import EndReason
 from oneinbox.live.engine import turn_events as ev
-from oneinbox.live.engine.barge_in import BargeIn
-from oneinbox.live.engine.endpointing import Endpointing, Verdict, ends_call, normalised
-from oneinbox.live.engine.sides import EPSILON_S, NEVER_S, AgentSide, CallerSide, OnMove
+from oneinbox.live.engine.endpointing import Verdict, ends_call, normalised
+from oneinbox.live.engine.floor import Floor, TurnSettings
+from oneinbox.live.engine.sides import EPSILON_S, NEVER_S, OnMove
 from oneinbox.live.engine.turn_table import Agent, Caller, Signal
 from oneinbox.live.engine.utterance import DecidedTurn, OpenTurn, without_told
 
@@ -48,41 +46,21 @@ _END_REASONS = {
 }
 
 
-class TurnSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How one call takes turns."""
-
-    endpointing: Endpointing = Endpointing()
-    barge_in: BargeIn = BargeIn()
-    silence_timeout_s: float = 10.0
-    """Ends the call when both sides have been silent for this long; 0: never."""
-    max_duration_s: float = 600.0
-    end_call_phrases: tuple[str, ...] = ()
-
-
-class TurnMachine:
+class TurnMachine(Floor):
     """One call's turns. ``receive`` takes an event and returns what is to be done, in order.
 
     ``on_move`` is told of every row of the tables that is used.
     """
 
     def __init__(self, settings: TurnSettings, on_move: OnMove | None = None) -> None:
+        super().__init__(settings, on_move)
         self.deadline_s: float = NEVER_S
         """When the machine wants a ``Tick``, unless another event comes first."""
-        self._settings = settings
-        self._caller = CallerSide(settings.endpointing, on_move)
-        self._agent = AgentSide(on_move)
-        self._now_s = 0.0
         self._started_s = 0.0
-        self._silent_since_s = 0.0
-        self._ending: EndReason | None = None
-        self._turn = 0
-        self._decided: DecidedTurn | None = None
-        self._late_final = False  # the decided turn's final transcript is still to come
         self._stt_owes = False  # the open turn's final transcript is still to come
         self._stt_delay_s = 0.5
         self._told = ""  # words recorded from a partial, which the next final may tell again
         self._stt_failures = 0
-        self._failures = 0
         self._handlers: dict[type[ev.Event], Callable[[Any], None]] = {
             ev.Started: self._on_started,
             ev.Voice: self._on_voice,
@@ -119,9 +97,6 @@ class TurnMachine:
         self._advance()
         self.deadline_s = self._next_deadline_s()
         return out
-
-    def _do(self, *commands: ev.AnyCommand) -> None:
-        self._agent.out.extend(commands)
 
     # ---- the caller ---------------------------------------------------------------------------------------------
 
@@ -277,30 +252,6 @@ class TurnMachine:
 
     # ---- the agent ----------------------------------------------------------------------------------------------
 
-    def _answer(self) -> None:
-        """Answer the decided turn, unless it ends the call."""
-        turn = self._decided
-        if turn is None or ends_call(turn.text, self._settings.end_call_phrases):
-            self._end(EndReason.END_CALL_PHRASE)
-            return
-        if self._agent.reply_id is None:
-            self._prepare("" if turn.recorded else turn.text, self._turn)
-        self._become_due()
-        self._agent.release(turn.end_s)
-
-    def _prepare(self, text: str, turn: int) -> None:
-        reply_id = self._agent.begin_reply(normalised(text))
-        self._do(ev.Prepare(reply_id, turn, text))
-
-    def _say(self, line: ev.Line) -> None:
-        reply_id = self._agent.begin_reply("", line)
-        self._agent.released = True
-        self._become_due()
-        self._do(ev.Say(reply_id, self._turn, line))
-
-    def _become_due(self) -> None:
-        self._agent.move(Signal.DUE_OVER_SOUND if self._caller.sounding and not self._ending else Signal.DUE)
-
     def _on_sounded(self, event: ev.Sounded) -> None:
         if not self._agent.is_current(event.reply_id):
             return
@@ -341,86 +292,10 @@ class TurnMachine:
         else:
             self._say(ev.Line.APOLOGY)
 
-    def _close_reply(self) -> None:
-        self._settle()
-        if self._agent.reply_id is not None:
-            self._do(ev.Close(self._agent.reply_id))
-        self._agent.forget_reply()
-        self._silent_since_s = self._now_s
-        self._agent.move(Signal.DONE)
-
-    def _fail_call(self, reason: EndReason, *, farewell: bool = True) -> None:
-        if self._ending or not farewell:
-            self._end(self._ending or reason)
-            return
-        self._give_up_floor()
-        self._ending = reason
-        self._say(ev.Line.FAREWELL)
-
-    def _settle(self) -> None:
-        """The reply has begun to be heard, or will not be: its turn can no longer be taken back."""
-        if self._agent.settled or self._agent.reply_id is None:
-            return
-        self._agent.settled = True
-        turn = self._decided
-        if turn is None or self._agent.line is not None:
-            return
-        self._record(turn)
-        self._do(*(ev.Measure(part, self._turn, round(seconds * 1000, 1)) for part, seconds in turn.latencies()))
-        self._do(ev.Commit(self._agent.reply_id))
-
-    def _record(self, turn: DecidedTurn) -> None:
-        """Record a turn of the caller, once; a turn that was not the decided one becomes it, with the next number."""
-        if turn is not self._decided:
-            self._turn += 1
-            self._decided = turn
-        if turn.recorded:
-            return
-        turn.recorded = True
-        self._do(
-            ev.ShowUser(self._turn, turn.text, final=True),
-            ev.RecordUser(self._turn, turn.text, turn.start_s, turn.end_s, turn.confidence, typed=turn.typed),
-        )
-
-    def _give_up_floor(self, *, continued_by: OpenTurn | None = None) -> None:
-        """Stop the agent: what was heard stays, what was not heard is gone.
-
-        A turn whose reply was not heard goes back to the words that continue it; else it is recorded as it stands.
-        """
-        if self._agent.settled and self._agent.reply_id is not None:
-            if self._agent.line is None:
-                self._failures = 0
-            self._do(ev.Cut(self._agent.reply_id, interrupted=True))
-            self._agent.forget_reply()
-        self._agent.drop_reply()
-        if self._decided is not None and not self._decided.recorded:
-            if continued_by is not None:
-                continued_by.continue_from(self._decided)
-                self._turn -= 1
-            else:
-                self._record(self._decided)
-        self._decided = None
-        self._late_final = False
-        self._silent_since_s = self._now_s
-        self._agent.move(Signal.WORDS)
-
     # ---- time ---------------------------------------------------------------------------------------------------
 
     def _on_ended(self, event: ev.Ended) -> None:
         self._end(event.reason)
-
-    def _end(self, reason: EndReason) -> None:
-        """End the call at once; what was said and heard so far is recorded."""
-        if self._decided is not None:
-            self._record(self._decided)
-        if self._agent.reply_id is not None:
-            self._do(ev.Cut(self._agent.reply_id, interrupted=False))
-            self._agent.forget_reply()
-        if self._caller.turn is not None and self._caller.turn.text:
-            self._record(self._caller.turn.decide(self._caller.last_voice_s))
-        self._caller.turn = None
-        self._agent.move(Signal.END)
-        self._do(ev.EndCall(reason))
 
     def _advance(self) -> None:
         """Do whatever has become due."""

@@ -9,8 +9,9 @@ from oneinbox.core.events import EndReason
 from oneinbox.live.engine import turn_events as ev
 from oneinbox.live.engine.barge_in import BargeIn
 from oneinbox.live.engine.endpointing import Endpointing
+from oneinbox.live.engine.floor import TurnSettings
 from oneinbox.live.engine.turn_table import AGENT_TABLE, CALLER_TABLE, Agent, Caller, Signal
-from oneinbox.live.engine.turns import FILLER_S, MOST_SPECULATIONS, TurnMachine, TurnSettings
+from oneinbox.live.engine.turns import FILLER_S, MOST_SPECULATIONS, TurnMachine
 
 WINDOW_S = 0.032
 SETTINGS = TurnSettings(
@@ -44,12 +45,12 @@ class Drive:
         return self
 
     def voice(self, seconds: float) -> "Drive":
-        return self._windows(seconds, 0.9)
+        return self.windows(seconds, 0.9)
 
     def quiet(self, seconds: float) -> "Drive":
-        return self._windows(seconds, 0.01)
+        return self.windows(seconds, 0.01)
 
-    def _windows(self, seconds: float, probability: float) -> "Drive":
+    def windows(self, seconds: float, probability: float) -> "Drive":
         end_s = self.now_s + seconds
         while self.now_s < end_s - 1e-9:
             next_s = self.now_s + WINDOW_S
@@ -266,7 +267,7 @@ class TestEndpointing:
             drive.now_s += WINDOW_S
             drive.tell(ev.Voice(drive.now_s, 0.4))
         assert drive.machine.caller is Caller.SPEAKING
-        assert begun()._windows(1.0, 0.4).machine.caller is Caller.QUIET
+        assert begun().windows(1.0, 0.4).machine.caller is Caller.QUIET
 
 
 class TestSpeculation:
