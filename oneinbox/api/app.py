@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -71,6 +72,7 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
         docs_url=None,  # its page would load scripts from a foreign host
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
     )
     app.state.max_body_bytes = config.max_body_bytes
     own = OwnOrigin(config.public_url)
@@ -93,6 +95,11 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     app.add_middleware(CrossOriginRoute, path=TOKEN_PATH, is_origin=_is_origin, refuse=origin_not_allowed)
     app.add_middleware(RequestId)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """What generated clients call the operation: the function's own name."""
+    return route.name
 
 
 def _health_routes() -> APIRouter:

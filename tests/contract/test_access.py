@@ -52,6 +52,9 @@ async def operations(api: Api) -> dict[tuple[str, str], dict[str, Any]]:
 async def test_every_operation_is_in_this_matrix_and_typed(api: Api) -> None:
     found = await operations(api)
     assert set(found) == COVERED
+    names = [operation["operationId"] for operation in found.values()]
+    assert len(set(names)) == len(names)
+    assert "create_web_call_token" in names
     for (method, path), operation in found.items():
         success = [code for code in operation["responses"] if code.startswith("2")]
         assert len(success) == 1, path

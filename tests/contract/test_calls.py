@@ -197,7 +197,7 @@ async def test_a_call_nobody_can_serve_is_refused_and_leaves_nothing(
         ("empty agent", {"agent_id": ""}, 422, "validation_error", "agent_id"),
         ("unknown field", {"agent_id": "DEMO", "webhook_url": "https://x"}, 422, "validation_error", "webhook_url"),
         ("variables are a list", {"agent_id": "DEMO", "variables": []}, 422, "validation_error", "variables"),
-        ("metadata is null", {"agent_id": "DEMO", "metadata": None}, 422, "validation_error", "metadata"),
+        ("metadata is text", {"agent_id": "DEMO", "metadata": "x"}, 422, "validation_error", "metadata"),
         ("metadata with NUL", {"agent_id": "DEMO", "metadata": {"a": "\0"}}, 422, "validation_error", "metadata"),
         ("a huge number", {"agent_id": "DEMO", "metadata": {"a": 10**40}}, 422, "validation_error", "metadata"),
         (
@@ -241,6 +241,12 @@ async def test_a_bad_request_is_refused_and_leaves_nothing(
     assert (answer.json()["error"]["code"], answer.json()["error"]["param"]) == (code, param)
     assert await api.count("calls") == 0
     assert api.dispatcher.started == []
+
+
+async def test_null_is_as_good_as_nothing(api: Api) -> None:
+    call = await start(api, variables=None, metadata=None, overrides=None)
+    record = (await api.ask("GET", f"/v1/calls/{call['id']}")).json()
+    assert (record["variables"], record["metadata"]) == ({}, {})
 
 
 async def test_control_characters_are_taken_out_of_variables(api: Api) -> None:

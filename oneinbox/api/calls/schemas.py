@@ -59,8 +59,8 @@ class WebCallTokenRequest(Body):
     """A web call, asked for by a web page."""
 
     agent_id: Word = Field(description="The agent to talk with (`agt_...`).", examples=["agt_01jd2k"])
-    variables: Variables = Field(default_factory=dict, description=_VARIABLES, examples=[{"customer_name": "Suman"}])
-    metadata: JsonObject = Field(default_factory=dict, description=_METADATA, examples=[{"source": "homepage_widget"}])
+    variables: Variables | None = Field(default=None, description=_VARIABLES, examples=[{"customer_name": "Suman"}])
+    metadata: JsonObject | None = Field(default=None, description=_METADATA, examples=[{"source": "homepage_widget"}])
 
 
 class WebCallRequest(WebCallTokenRequest):

@@ -100,7 +100,7 @@ class CallService:
         for _ in range(_ROOM_TRIES):
             names = CallNames(call_id=call_id, room_name=new_room_name(), identity=identity)
             spec = make_spec(
-                agent, model, overrides=overrides, variables=body.variables, names=names, config=self._config
+                agent, model, overrides=overrides, variables=body.variables or {}, names=names, config=self._config
             )
             call = _new_call(spec, asker, model, body)
             try:
@@ -212,8 +212,8 @@ def _new_call(spec: CallSpec, asker: Asker, model: LanguageModel, body: WebCallT
         status=CallStatus.QUEUED.value,
         room_name=spec.room_name,
         publishable_key_id=asker.publishable_key_id,
-        variables=body.variables,
-        custom_metadata=body.metadata,
+        variables=body.variables or {},
+        custom_metadata=body.metadata or {},
         providers={str(stage): provider for stage, provider in spec.providers().items()},
         created_at=now,
         updated_at=now,
