@@ -1,5 +1,7 @@
 """What was heard of the agent, and the history for the model."""
 
+from itertools import pairwise
+
 import pytest
 
 from oneinbox.live.engine.ports import SPOKEN_RATE_HZ, ChatMessage
@@ -40,7 +42,7 @@ def test_a_language_without_spaces_is_cut_at_the_character() -> None:
 
 def test_heard_text_only_grows() -> None:
     grown = [heard_text([ONE, TWO], played) for played in range(0, 4 * SECOND, 480)]
-    assert all(later.startswith(earlier) for earlier, later in zip(grown, grown[1:], strict=False))
+    assert all(later.startswith(earlier) for earlier, later in pairwise(grown))
 
 
 def test_history_alternates_and_ends_with_what_was_said() -> None:

@@ -10,9 +10,9 @@ from typing import Any, ParamSpec
 import numpy as np
 import pytest
 
-from oneinbox.live.speech.silero import SileroVad
-from tests.support.conversation import run_virtually
+from oneinbox.live.speech.silero import SileroStream, SileroVad
 from tests.support.speech import missing, need_prompts, prompt, prompt_texts, silence
+from tests.support.virtual_time import run_virtually
 
 MODEL = Path(sys.prefix) / "share" / "oneinbox" / "models" / "silero_vad.onnx"
 WINDOW_BYTES = 1024
@@ -114,7 +114,7 @@ async def test_it_grows_and_shrinks_without_touching_the_others(vad: SileroVad, 
     (alone,) = await feed(vad, [clip])
     heard: list[float] = []
     stream = vad.open(heard.append)
-    others = []
+    others: list[SileroStream] = []
     for at in range(0, len(clip) - 639, 640):
         stream.push(clip[at : at + 640])
         step = at // 640
