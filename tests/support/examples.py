@@ -108,3 +108,15 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def node_output(folder: Path, script: str) -> str:
+    """Run a line of JavaScript in ``folder``; return what it prints."""
+    environ = node_environ()
+    tool = shutil.which("node", path=environ["PATH"])
+    assert tool is not None
+    ran = subprocess.run(
+        [tool, "--eval", script], cwd=folder, env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()

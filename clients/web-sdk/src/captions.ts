@@ -10,12 +10,12 @@ export interface CaptionStream extends AsyncIterable<string> {
  *
  * OneInbox sends each update of a segment as a stream of its own that holds the whole text so far. LiveKit's agents
  * instead keep one stream open for what the agent says and append to it. Both come out the same: the text so far,
- * and `final` once. Streams are read side by side, so an older update of a segment may be through later than a newer
+ * and `final` once; an update that changes nothing is not told. Streams are read side by side, so an older update of a segment may be through later than a newer
  * one: it is dropped.
  */
 export class Captions {
   readonly #tell: (segment: TranscriptSegment) => void;
-  readonly #newest = new Map<string, number>();
+  readonly #newest = new Map<string, { stream: number; text: string; final: boolean }>();
   #streams = 0;
 
   constructor(tell: (segment: TranscriptSegment) => void) {
@@ -28,11 +28,11 @@ export class Captions {
     const segmentId = attributes["lk.segment_id"] || id;
     const number = ++this.#streams;
     let text = "";
-    let told: string | undefined;
     const tell = (final: boolean): void => {
-      if (number < (this.#newest.get(segmentId) ?? 0)) return;
-      this.#newest.set(segmentId, number);
-      told = text;
+      const newest = this.#newest.get(segmentId);
+      if (newest && number < newest.stream) return;
+      this.#newest.set(segmentId, { stream: number, text, final });
+      if (newest?.text === text && newest.final === final) return;
       this.#tell({ segmentId, role, text, final });
     };
     const finalFromStart = isFinal(stream);
@@ -44,8 +44,7 @@ export class Captions {
     } catch {
       return; // the sender or the connection went away in mid-stream: no more is known
     }
-    if (isFinal(stream)) tell(true);
-    else if (told !== text) tell(false);
+    tell(isFinal(stream));
   }
 }
 

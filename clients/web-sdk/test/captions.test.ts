@@ -123,6 +123,26 @@ describe("captions", () => {
     );
   });
 
+  it("does not tell an update that changes nothing", async () => {
+    const { told, captions } = recorder();
+    for (const [text, final] of [
+      ["Hello,", "false"],
+      ["Hello,", "false"],
+      ["Hello,", "true"],
+      ["Hello,", "true"],
+    ] as const) {
+      const stream = new Stream({ "lk.segment_id": "seg", "lk.transcription_final": final });
+      const reading = captions.read(stream, "agent");
+      stream.push(text);
+      stream.close();
+      await reading;
+    }
+    assert.deepEqual(
+      told.map(({ final }) => final),
+      [false, true],
+    );
+  });
+
   it("lets a later final replace an earlier one: what was heard of an interrupted reply", async () => {
     const { told, captions } = recorder();
     for (const text of ["A long reply.", "A long"]) {

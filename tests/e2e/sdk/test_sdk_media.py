@@ -52,10 +52,17 @@ async () => {
   const analyser = context.createAnalyser();
   analyser.fftSize = 8192;
   context.createMediaStreamSource(stream).connect(analyser);
-  await new Promise((done) => setTimeout(done, 600));
   const bins = new Float32Array(analyser.frequencyBinCount);
+  let loudest = 0;
+  // a busy machine takes its time to play: wait for sound, then look at a window that is full of it
+  for (let turn = 0; turn < 16 && !(bins[loudest] > -40); turn++) {
+    await new Promise((done) => setTimeout(done, 300));
+    analyser.getFloatFrequencyData(bins);
+    loudest = bins.reduce((best, level, bin) => (level > bins[best] ? bin : best), 0);
+  }
+  await new Promise((done) => setTimeout(done, 300));
   analyser.getFloatFrequencyData(bins);
-  const loudest = bins.reduce((best, level, bin) => (level > bins[best] ? bin : best), 0);
+  loudest = bins.reduce((best, level, bin) => (level > bins[best] ? bin : best), 0);
   await context.close();
   return { hz: loudest * 48000 / 8192, db: bins[loudest] };
 }
@@ -203,7 +210,7 @@ async def test_a_broken_line_comes_back() -> None:
         assert "ended" not in told
         told = await line.until_told("connected")
         await line.page.wait_for_function("told.filter((it) => it === 'connected').length === 2")  # ours, then theirs
-        line.leg.playout.write(tone(5))
+        line.leg.playout.write(tone(10))
         assert (await line.page.evaluate(FREQUENCY))["hz"] == pytest.approx(1000, abs=12)
         assert "left, lost" not in line.listener.events
 
@@ -228,22 +235,34 @@ async def test_a_refused_microphone_spends_no_token() -> None:
         assert line.listener.events == []
 
 
+HANG_UP_AT = {
+    "once": """
+        let made;
+        const set = (call) => { made = call; queueMicrotask(() => call.disconnect()); };
+        Object.defineProperty(window, "call", { get: () => made, set });""",
+    "the microphone": """
+        const { mediaDevices } = navigator, open = mediaDevices.getUserMedia.bind(mediaDevices);
+        mediaDevices.getUserMedia = (asked) => open(asked).finally(() => call.disconnect());""",
+    "the open socket": """
+        window.WebSocket = class extends WebSocket {
+          constructor(...given) { super(...given); this.addEventListener("open", () => call.disconnect()); }
+        };""",
+    "the answer": """
+        const { prototype } = RTCPeerConnection, set = prototype.setRemoteDescription;
+        prototype.setRemoteDescription = function (...given) { call.disconnect(); return set.apply(this, given); };""",
+}
+
+
 async def test_hanging_up_at_any_moment_of_connecting() -> None:
-    async with chromium() as browser, open_line(browser) as line:
-        for wait_ms in (0, 30, 120):
-            room = f"web-{wait_ms}"
-            listener = RecordingListener()
-            leg = line.server.media.open_leg(room_name=room, identity="caller", agent_name="Agent", listener=listener)
-            starting = asyncio.ensure_future(line.start(with_token=token(room)))
-            await line.page.wait_for_function("window.call?.state === 'connecting'")
-            await asyncio.sleep(wait_ms / 1000)
-            await line.page.evaluate("call.disconnect()")
-            with pytest.raises(Exception, match="CallError"):
-                await starting
-            assert await line.told() == ["connecting", "ended", "ended: user_hangup"]
-            assert await line.page.evaluate("document.querySelectorAll('audio').length") == 0
-            await leg.aclose()
-            await line.page.evaluate("delete window.call")
+    async with chromium() as browser:
+        for moment, code in HANG_UP_AT.items():
+            async with open_line(browser) as line:
+                await line.page.evaluate(f"() => {{ {code} }}")
+                with pytest.raises(Exception, match="CallError"):
+                    await line.start()
+                assert await line.told() == ["connecting", "ended", "ended: user_hangup"], moment
+                assert await line.page.evaluate("document.querySelectorAll('audio').length") == 0, moment
+                assert "active" not in line.listener.events, moment
 
 
 async def test_a_server_that_does_not_answer() -> None:
