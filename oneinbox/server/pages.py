@@ -12,7 +12,7 @@ _PAGE_HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "font-src 'self' data:; media-src 'self' blob: mediastream:; worker-src 'self' blob:; "
+        "font-src 'self'; media-src 'self' blob: mediastream:; worker-src 'self' blob:; "
         "connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     ),
     "Permissions-Policy": "microphone=(self)",
@@ -42,7 +42,9 @@ def page_routes(static_dir: Path = STATIC_DIR) -> APIRouter:
             return PlainTextResponse("not found", status_code=404)
         file = (dashboard / path).resolve()
         if path and file.is_relative_to(dashboard) and file.is_file():
-            return FileResponse(file, headers={"Cache-Control": _YEAR, "X-Content-Type-Options": "nosniff"})
+            # Only the names below assets/ change with what is in them.
+            caching = _YEAR if path.startswith("assets/") else "no-cache"
+            return FileResponse(file, headers={"Cache-Control": caching, "X-Content-Type-Options": "nosniff"})
         index = dashboard / "index.html"
         if path.startswith("assets/") or not index.is_file():
             text = "not found" if index.is_file() else "the dashboard is not built; run `make web`"
