@@ -46,6 +46,8 @@ class PlayoutQueue:
         self._held_ticks = 0
         self._on_frame: Callable[[], None] | None = None
         self._frame_was_written = False
+        self._sounding = False
+        """Whether the last frame pulled was written audio: only then is there something to fade from."""
 
     # ---- the engine's side
 
@@ -105,7 +107,7 @@ class PlayoutQueue:
 
         Whoever calls this sends the frame and then calls :meth:`frame_sent`.
         """
-        self._frame_was_written = False
+        self._frame_was_written = self._sounding = False
         if self._fade:
             frame, self._fade = self._fade.ljust(FRAME_BYTES, b"\0"), b""
             return frame
@@ -114,7 +116,7 @@ class PlayoutQueue:
         self._held_ticks = 0
         frame = self._take(FRAME_BYTES)
         self._played += len(frame) // 2
-        self._frame_was_written = True
+        self._frame_was_written = self._sounding = True
         return self._scaled(frame).ljust(FRAME_BYTES, b"\0")
 
     def frame_sent(self) -> None:
@@ -151,8 +153,7 @@ class PlayoutQueue:
         return frame
 
     def _prepare_fade(self) -> None:
-        # A fade follows only what was sounding: the last frame held written audio and more of it was to come.
-        if self._paused or not self._queued_bytes or not self._played:
+        if not self._sounding or not self._queued_bytes:
             return
         tail = _samples(self._peek(_RAMP_SAMPLES * 2))
         self._fade = _pcm(tail * np.linspace(self._gain_now, 0.0, len(tail), dtype=np.float32))

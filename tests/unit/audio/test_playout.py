@@ -80,6 +80,26 @@ def test_clear_before_anything_sounded_is_silent():
     assert drain(queue, 3) == [None, None, None]
 
 
+def test_what_never_began_to_sound_is_not_faded_out():
+    queue = PlayoutQueue()
+    queue.write(constant(FRAME_SAMPLES))
+    drain(queue, 3)
+    queue.write(constant(FRAME_SAMPLES * 4))
+    queue.clear()
+    assert drain(queue, 2) == [None, None]
+
+
+def test_a_pause_followed_by_a_clear_fades_once():
+    queue = PlayoutQueue()
+    queue.write(constant(FRAME_SAMPLES * 4))
+    drain(queue, 1)
+    queue.pause()
+    assert queue.pull() is not None
+    queue.clear()
+    queue.resume()
+    assert drain(queue, 2) == [None, None]
+
+
 def test_clear_leaves_what_is_written_afterwards():
     queue = PlayoutQueue()
     queue.write(constant(1000))

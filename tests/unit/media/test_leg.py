@@ -1,0 +1,224 @@
+"""A leg over its whole life: the page, the end, and what happens when nothing is heard for a while."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from livekit.protocol import models, rtc
+
+from oneinbox.live.engine.ports import Caption
+from oneinbox.live.media.embedded.leg import CLOSED_GRACE_S, GRACE_S, MUTED_START_S
+from tests.support.media_signal import VirtualLoop
+from tests.support.media_world import MICROPHONE, World
+
+# ---- the page and the end
+
+
+async def test_attributes_are_in_the_join_and_in_every_later_update(world: World):
+    world.leg.set_attributes({"lk.agent.state": "initializing"})
+    _, socket = world.join()
+    agent = socket.last("join").other_participants[0]
+    assert agent.attributes == {"lk.agent.state": "initializing"}
+    world.leg.set_attributes({"oi.suggestions": "[]"})
+    updated = socket.last("update").participants[0]
+    assert updated.attributes == {"lk.agent.state": "initializing", "oi.suggestions": "[]"}
+    assert updated.sid == agent.sid
+    assert updated.version > agent.version
+
+
+async def test_captions_and_events_may_come_before_anybody_is_there(world: World):
+    world.leg.show_caption(Caption(segment_id="a", from_agent=True, text="hello", final=True))
+    world.leg.send_event("x", {})
+    world.join()
+
+
+async def test_goodbye_is_told_once_and_the_room_is_gone(world: World):
+    socket_id, socket = world.join()
+    world.say(socket_id, leave=rtc.LeaveRequest(reason=models.CLIENT_INITIATED))
+    world.say(socket_id, leave=rtc.LeaveRequest(reason=models.CLIENT_INITIATED))
+    world.media.on_socket_closed(socket_id)
+    assert world.listener.events == ["joined", "left, goodbye"]
+    assert socket.closed == 1000
+    _, late = world.join(rejoin=True)
+    assert late.refused is not None
+    assert late.refused[0] == 404
+    await world.leg.aclose()
+
+
+async def test_the_end_of_the_call_is_told_to_the_client(world: World):
+    _, socket = world.join()
+    await world.leg.aclose()
+    await world.leg.aclose()
+    assert socket.last("leave").reason == models.ROOM_DELETED
+    assert socket.closed == 1000
+    assert world.listener.events == ["joined"]
+
+
+async def test_a_room_has_one_leg(world: World):
+    with pytest.raises(ValueError, match="web-1"):
+        world.media.open_leg(room_name="web-1", identity="x", agent_name="", listener=world.listener)
+
+
+# ---- time
+
+
+def in_virtual_time(scenario: Callable[[World], Coroutine[Any, Any, None]]) -> None:
+    async def run() -> None:
+        world = World()
+        await scenario(world)
+        await world.media.aclose()
+
+    loop = VirtualLoop()
+    try:
+        loop.run_until_complete(run())
+    finally:
+        loop.close()
+
+
+def make_active(world: World, socket_id: int) -> None:
+    """Let the leg believe that media stands, without a network."""
+    world.say(socket_id, add_track=MICROPHONE)
+    assert world.leg._peer is not None
+    world.leg._peer.up = True
+    world.leg._on_up()
+    world.leg._on_audio(bytes(640))
+    assert world.listener.events == ["joined", "active"]
+    assert world.listener.frame_sizes == {640}
+
+
+def test_a_client_that_vanished_may_come_back_within_the_grace():
+    async def scenario(world: World) -> None:
+        socket_id, _ = world.join()
+        make_active(world, socket_id)
+        world.media.on_socket_closed(socket_id)
+        await asyncio.sleep(GRACE_S - 2)
+        _, back = world.join(rejoin=True)
+        assert back.accepted
+        await asyncio.sleep(GRACE_S - 2)
+        assert world.listener.events == ["joined", "active"]
+
+    in_virtual_time(scenario)
+
+
+def test_one_that_does_not_is_gone_for_good():
+    async def scenario(world: World) -> None:
+        socket_id, _ = world.join()
+        make_active(world, socket_id)
+        world.media.on_socket_closed(socket_id)
+        await asyncio.sleep(GRACE_S + 2)
+        assert world.listener.events == ["joined", "active", "left, lost"]
+        assert world.media.holdings()["ticking"] == 0
+        await world.leg.aclose()
+
+    in_virtual_time(scenario)
+
+
+def test_one_that_closed_its_connection_has_less_time():
+    async def scenario(world: World) -> None:
+        socket_id, _ = world.join()
+        make_active(world, socket_id)
+        world.media.on_socket_closed(socket_id)
+        world.leg._on_down()
+        await asyncio.sleep(CLOSED_GRACE_S + 2)
+        assert world.listener.events[-1] == "left, lost"
+        await world.leg.aclose()
+
+    in_virtual_time(scenario)
+
+
+def test_a_broken_network_takes_the_path_first_and_still_leaves_the_whole_grace():
+    async def scenario(world: World) -> None:
+        socket_id, _ = world.join()
+        make_active(world, socket_id)
+        await asyncio.sleep(12)  # nothing was ever heard by any path: it counts as broken
+        world.media.on_socket_closed(socket_id)
+        await asyncio.sleep(GRACE_S - 2)
+        assert world.listener.events == ["joined", "active"]
+        await asyncio.sleep(4)
+        assert world.listener.events == ["joined", "active", "left, lost"]
+        await world.leg.aclose()
+
+    in_virtual_time(scenario)
+
+
+def test_one_that_never_got_media_through_has_no_call_to_wait_for():
+    async def scenario(world: World) -> None:
+        socket_id, _ = world.join()
+        world.media.on_socket_closed(socket_id)
+        await asyncio.sleep(CLOSED_GRACE_S + 2)
+        assert world.listener.events == ["joined", "left, lost"]
+        await world.leg.aclose()
+
+    in_virtual_time(scenario)
+
+
+def test_media_that_never_comes_while_signalling_lives_ends_the_leg():
+    async def scenario(world: World) -> None:
+        _, socket = world.join()
+        await asyncio.sleep(GRACE_S + 3)
+        assert world.listener.events == ["joined", "left, lost"]
+        assert socket.last("leave").reason == models.CONNECTION_TIMEOUT
+        await world.leg.aclose()
+
+    in_virtual_time(scenario)
+
+
+def test_a_muted_microphone_starts_the_call_after_3_s_and_hears_silence():
+    async def scenario(world: World) -> None:
+        socket_id, _ = world.join()
+        muted = rtc.AddTrackRequest(cid="c", type=models.AUDIO, source=models.MICROPHONE, muted=True)
+        world.say(socket_id, add_track=muted)
+        assert world.leg._peer is not None
+        world.leg._peer.up = True
+        world.leg._peer._srtp = (None, FakeSrtp())  # type: ignore[assignment]  # nothing is received here
+        world.leg._on_up()
+        await asyncio.sleep(MUTED_START_S - 0.5)
+        assert world.listener.events == ["joined"]
+        await asyncio.sleep(2)
+        assert world.listener.events == ["joined", "active"]
+        await asyncio.sleep(2)
+        assert len(world.listener.pcm) > 32_000
+
+    in_virtual_time(scenario)
+
+
+class FakeSrtp:
+    def protect(self, packet: bytes) -> bytes:
+        return packet
+
+    protect_rtcp = protect
+
+
+def test_what_the_agent_says_waits_until_it_can_be_heard():
+    async def scenario(world: World) -> None:
+        world.leg.playout.write(bytes(48_000))
+        socket_id, _ = world.join()
+        await asyncio.sleep(1)
+        assert world.leg.playout.played_samples == 0
+        make_active(world, socket_id)
+        peer = world.leg._peer
+        assert peer is not None
+        peer._srtp = (None, FakeSrtp())  # type: ignore[assignment]  # nothing is received here
+        peer._ice.heard_at_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.501)
+        assert world.leg.playout.played_samples == pytest.approx(12_000, abs=480)
+        peer._ice.heard_at_s -= 100  # the path breaks
+        before = world.leg.playout.played_samples
+        await asyncio.sleep(1)
+        assert world.leg.playout.played_samples == before
+
+    in_virtual_time(scenario)
+
+
+def test_a_token_to_come_back_with_is_refreshed_every_minute():
+    async def scenario(world: World) -> None:
+        socket_id, socket = world.join()
+        make_active(world, socket_id)
+        for _ in range(61):
+            await asyncio.sleep(1)
+            world.leg._peer._ice.heard_at_s = asyncio.get_running_loop().time()  # type: ignore[union-attr]  # joined
+        assert socket.kinds().count("refresh_token") == 2
+        world.media.on_socket_closed(socket_id)
+
+    in_virtual_time(scenario)
