@@ -149,6 +149,18 @@ async def test_a_body_without_a_length_is_capped_too(api: Api) -> None:
     assert read < 2 * 1024 * 1024
 
 
+@pytest.mark.parametrize("body", [b"{", b"", b"[]", b" " * (1024 * 1024 + 1)])
+async def test_who_asks_is_settled_before_what_was_sent(api: Api, body: bytes) -> None:
+    for content_type in ("application/json", "text/plain"):
+        headers = {"Authorization": "Bearer oi_sk_live_nobody", "Content-Type": content_type}
+        for path in ("/v1/agents", "/v1/calls/web", "/v1/publishable-keys"):
+            answer = await api.client.post(path, content=body, headers=headers)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_key")
+    key = (await api.made("/v1/publishable-keys", name="x", allowed_origins=["https://a.example"]))["key"]
+    headers = {"Authorization": f"Bearer {key}", "Origin": "https://evil.com", "Content-Type": "application/json"}
+    assert (await api.client.post("/v1/web-calls/token", content=body, headers=headers)).status_code == 403
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()

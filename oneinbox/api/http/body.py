@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,16 +12,28 @@ from starlette.responses import Response
 from oneinbox.api.config import MAX_BODY_BYTES
 from oneinbox.api.http.errors import HttpRefusal
 
+_UNREADABLE = b"(unreadable)"
+"""Stands for a body that was refused. Bytes fit no schema of ours."""
 _ONLY_JSON = 415, "unsupported_media_type", "send the body as JSON, with the header Content-Type: application/json"
 
 
 class JsonRequest(Request):
-    """A request whose body is a JSON document, or nothing."""
+    """A request whose body is a JSON document, or nothing.
+
+    FastAPI reads the body before it asks who sent it. So a body that cannot be taken is not refused at once: it is
+    noted in :attr:`refusal` and stands as something that fits no schema, and whoever has no key is told that first.
+    """
+
+    refusal: HttpRefusal | None = None
 
     async def body(self) -> bytes:
-        """Return the body; raises :class:`HttpRefusal` (413, 415)."""
+        """Return the body."""
         if not hasattr(self, "_checked_body"):
-            self._checked_body = await self._read_body()
+            try:
+                self._checked_body = await self._read_body()
+            except HttpRefusal as refusal:
+                self.refusal = refusal
+                self._checked_body = _UNREADABLE
         return self._checked_body
 
     async def _read_body(self) -> bytes:
@@ -41,24 +54,34 @@ class JsonRequest(Request):
         return b"".join(chunks)
 
     async def json(self) -> Any:
-        """Return the document; raises :class:`HttpRefusal` (422) where it is none."""
+        """Return the document."""
+        body = await self.body()
+        if self.refusal is not None:
+            return _UNREADABLE
         try:
-            return msgspec.json.decode(await self.body())
+            return msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-            raise HttpRefusal(422, "invalid_json", f"the body is not valid JSON: {error}") from None
+            self.refusal = HttpRefusal(422, "invalid_json", f"the body is not valid JSON: {error}")
         except RecursionError:
-            raise HttpRefusal(422, "invalid_json", "the body is nested too deeply") from None
+            self.refusal = HttpRefusal(422, "invalid_json", "the body is nested too deeply")
+        return _UNREADABLE
 
 
 class JsonRoute(APIRoute):
-    """A route that reads its body as :class:`JsonRequest` does."""
+    """A route that reads its body as :class:`JsonRequest` does, and answers what was wrong with it (413, 415, 422)."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler."""
         handle = super().get_route_handler()
 
         async def handle_json(request: Request) -> Response:
-            return await handle(JsonRequest(request.scope, request.receive))
+            json_request = JsonRequest(request.scope, request.receive)
+            try:
+                return await handle(json_request)
+            except RequestValidationError:
+                if json_request.refusal is None:
+                    raise
+                raise json_request.refusal from None
 
         return handle_json
 
