@@ -32,13 +32,17 @@ def missing(what: str) -> None:
     pytest.skip(f"{what} is missing")
 
 
+def need_chromium() -> None:
+    """Skip or fail the running test where Chromium is missing."""
+    if not Path(CHROMIUM).is_file():
+        missing(f"Chromium ({CHROMIUM})")
+
+
 def sdk_file(name: str) -> bytes:
     """Return a built file of the Web SDK."""
     path = SDK_DIST / name
     if not path.is_file():
         missing("the built Web SDK (`make web`)")
-    if not Path(CHROMIUM).is_file():
-        missing(f"Chromium ({CHROMIUM})")
     return path.read_bytes()
 
 

@@ -10,13 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
 from oneinbox.live.engine.ports import Caption
 from oneinbox.live.media.leg import MediaLeg
-from tests.support.chromium import CHROMIUM, FLAGS, sdk_file, serve_files
+from tests.support.chromium import CHROMIUM, FLAGS, need_chromium, sdk_file, serve_files
 from tests.support.media_server import MediaServer, RecordingListener, media_server, token, until
 from tests.support.speech import flite, need_flite
+
+# one browser, and so one event loop, for all of them
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAGE = b"""<!doctype html><link rel="icon" href="data:,"><title>sdk</title><button id="go">go</button>
 <script type="module">import * as sdk from "/sdk/web-sdk.js"; window.sdk = sdk;</script>"""
@@ -87,13 +91,18 @@ def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(microphone: Path) -> AsyncGenerator[Browser]:
+    """Chromium whose user allows the microphone, and keeps talking."""
+    async with chromium("--use-fake-ui-for-media-stream", f"--use-file-for-fake-audio-capture={microphone}") as opened:
+        yield opened
+
+
 @asynccontextmanager
-async def chromium(microphone: Path | None = None, *, refuse: bool = False) -> AsyncGenerator[Browser]:
-    flags = [*FLAGS, "--use-fake-ui-for-media-stream" + ("=deny" if refuse else "")]
-    if microphone is not None:
-        flags.append(f"--use-file-for-fake-audio-capture={microphone}")
+async def chromium(*more_flags: str) -> AsyncGenerator[Browser]:
+    need_chromium()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *more_flags])
         try:
             yield browser
         finally:
@@ -136,8 +145,8 @@ async def open_line(browser: Browser) -> AsyncGenerator[Line]:
             await page.close()
 
 
-async def test_both_sides_hear_each_other(microphone: Path) -> None:
-    async with chromium(microphone) as browser, open_line(browser) as line:
+async def test_both_sides_hear_each_other(browser: Browser) -> None:
+    async with open_line(browser) as line:
         line.leg.playout.write(tone(20))
         await line.start()
         assert (await line.told())[:3] == ["connecting", "active", "connected"]
@@ -167,8 +176,8 @@ async def test_both_sides_hear_each_other(microphone: Path) -> None:
         assert await line.page.evaluate("document.querySelectorAll('audio').length") == 0
 
 
-async def test_words_and_attributes_of_both_sides() -> None:
-    async with chromium() as browser, open_line(browser) as line:
+async def test_words_and_attributes_of_both_sides(browser: Browser) -> None:
+    async with open_line(browser) as line:
         await line.start()
         leg = line.leg
         leg.set_attributes({"lk.agent.state": "listening", "oi.suggestions": '["Book a table","Opening hours"]'})
@@ -191,8 +200,8 @@ async def test_words_and_attributes_of_both_sides() -> None:
 
 
 @pytest.mark.parametrize("reason", ["agent_hangup", "silence_timeout"])
-async def test_the_server_ends_the_call_and_says_why(reason: str) -> None:
-    async with chromium() as browser, open_line(browser) as line:
+async def test_the_server_ends_the_call_and_says_why(browser: Browser, reason: str) -> None:
+    async with open_line(browser) as line:
         await line.start()
         line.leg.send_event("call_ended", {"reason": reason})
         await line.leg.aclose()
@@ -202,8 +211,8 @@ async def test_the_server_ends_the_call_and_says_why(reason: str) -> None:
         assert "error" not in " ".join(told)
 
 
-async def test_a_broken_line_comes_back() -> None:
-    async with chromium() as browser, open_line(browser) as line:
+async def test_a_broken_line_comes_back(browser: Browser) -> None:
+    async with open_line(browser) as line:
         await line.start()
         line.server.cut_signalling()
         told = await line.until_told("reconnecting")
@@ -215,8 +224,8 @@ async def test_a_broken_line_comes_back() -> None:
         assert "left, lost" not in line.listener.events
 
 
-async def test_why_a_token_is_refused() -> None:
-    async with chromium() as browser, open_line(browser) as line:
+async def test_why_a_token_is_refused(browser: Browser) -> None:
+    async with open_line(browser) as line:
         for bad, reason in [
             (token("web-1", ttl_s=-60), "token_expired"),
             (token("web-1")[:-6] + "AAAAAA", "token_invalid"),
@@ -228,7 +237,7 @@ async def test_why_a_token_is_refused() -> None:
 
 
 async def test_a_refused_microphone_spends_no_token() -> None:
-    async with chromium(refuse=True) as browser, open_line(browser) as line:
+    async with chromium("--use-fake-ui-for-media-stream=deny") as shy, open_line(shy) as line:
         with pytest.raises(Exception, match="Allow the microphone"):
             await line.start()
         assert (await line.told())[1] == "error microphone_denied"
@@ -253,20 +262,19 @@ HANG_UP_AT = {
 }
 
 
-async def test_hanging_up_at_any_moment_of_connecting() -> None:
-    async with chromium() as browser:
-        for moment, code in HANG_UP_AT.items():
-            async with open_line(browser) as line:
-                await line.page.evaluate(f"() => {{ {code} }}")
-                with pytest.raises(Exception, match="CallError"):
-                    await line.start()
-                assert await line.told() == ["connecting", "ended", "ended: user_hangup"], moment
-                assert await line.page.evaluate("document.querySelectorAll('audio').length") == 0, moment
-                assert "active" not in line.listener.events, moment
+async def test_hanging_up_at_any_moment_of_connecting(browser: Browser) -> None:
+    for moment, code in HANG_UP_AT.items():
+        async with open_line(browser) as line:
+            await line.page.evaluate(f"() => {{ {code} }}")
+            with pytest.raises(Exception, match="CallError"):
+                await line.start()
+            assert await line.told() == ["connecting", "ended", "ended: user_hangup"], moment
+            assert await line.page.evaluate("document.querySelectorAll('audio').length") == 0, moment
+            assert "active" not in line.listener.events, moment
 
 
-async def test_a_server_that_does_not_answer() -> None:
-    async with chromium() as browser, open_line(browser) as line:
+async def test_a_server_that_does_not_answer(browser: Browser) -> None:
+    async with open_line(browser) as line:
         line.server.url = "ws://127.0.0.1:9"  # discard: nobody listens
         with pytest.raises(Exception, match="CallError"):
             await line.start()
