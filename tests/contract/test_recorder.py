@@ -170,6 +170,17 @@ async def test_events_in_any_order_and_twice_give_the_same_record(api: Api) -> N
         assert record == expected, f"seed {seed}"
 
 
+async def test_the_clock_starts_once(api: Api) -> None:
+    call_id = await start(api)
+    active = CallActive(call_id=call_id, answer_ms=1)
+    await api.recorder.record(active)
+    started_at = (await read(api, call_id))["started_at"]
+    await api.recorder.record(active)
+    await api.recorder.record(CallPrepared(call_id=call_id, worker_id="w", setup_ms=1))  # late
+    record = await read(api, call_id)
+    assert (record["started_at"], record["status"]) == (started_at, "in_progress")
+
+
 async def test_a_final_status_never_changes(api: Api) -> None:
     for first in (EndReason.USER_HANGUP, EndReason.WORKER_LOST):
         call_id = await start(api)
