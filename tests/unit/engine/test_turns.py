@@ -1,222 +1,13 @@
-"""The turn machine alone: every row of its tables, and the rules, in microseconds."""
-
-from collections.abc import Callable
+"""The turn machine alone: its rules, in microseconds."""
 
 import pytest
 
 from oneinbox.core.errors import Stage
 from oneinbox.core.events import EndReason
 from oneinbox.live.engine import turn_events as ev
-from oneinbox.live.engine.barge_in import BargeIn
-from oneinbox.live.engine.endpointing import Endpointing
-from oneinbox.live.engine.floor import TurnSettings
-from oneinbox.live.engine.turn_table import AGENT_TABLE, CALLER_TABLE, Agent, Caller, Signal
-from oneinbox.live.engine.turns import FILLER_S, MOST_SPECULATIONS, TurnMachine
-
-WINDOW_S = 0.032
-SETTINGS = TurnSettings(
-    endpointing=Endpointing(silence_s=0.5),
-    barge_in=BargeIn(confirm_s=0.2),
-    silence_timeout_s=10,
-    max_duration_s=100,
-    end_call_phrases=("goodbye",),
-)
-Move = tuple[Caller | Agent, Signal]
-
-
-class Drive:
-    """Feeds a machine, keeps the time, and answers its deadlines like the loop does."""
-
-    def __init__(self, settings: TurnSettings = SETTINGS) -> None:
-        self.now_s = 50.0
-        self.moves: list[Move] = []
-        self.commands: list[ev.AnyCommand] = []
-        self.log: list[ev.AnyEvent] = []
-        self.machine = TurnMachine(settings, lambda state, signal: self.moves.append((state, signal)))
-
-    def tell(self, event: ev.AnyEvent) -> list[ev.AnyCommand]:
-        self.log.append(event)
-        commands = self.machine.receive(event)
-        self.commands += commands
-        return commands
-
-    def start(self, *, greeting: bool = False) -> "Drive":
-        self.tell(ev.Started(self.now_s, greeting=greeting))
-        return self
-
-    def voice(self, seconds: float) -> "Drive":
-        return self.windows(seconds, 0.9)
-
-    def quiet(self, seconds: float) -> "Drive":
-        return self.windows(seconds, 0.01)
-
-    def windows(self, seconds: float, probability: float) -> "Drive":
-        end_s = self.now_s + seconds
-        while self.now_s < end_s - 1e-9:
-            next_s = self.now_s + WINDOW_S
-            while self.machine.deadline_s <= next_s:
-                before_s, self.now_s = self.machine.deadline_s, max(self.now_s, self.machine.deadline_s)
-                self.tell(ev.Tick(self.now_s))
-                assert self.machine.deadline_s > before_s, "a deadline that does not pass would spin the loop"
-            self.now_s = next_s
-            self.tell(ev.Voice(self.now_s, probability))
-        return self
-
-    def partial(self, text: str) -> "Drive":
-        self.tell(ev.Partial(self.now_s, text))
-        return self
-
-    def final(self, text: str) -> "Drive":
-        self.tell(ev.Final(self.now_s, text, 0.8))
-        return self
-
-    def typed(self, text: str) -> "Drive":
-        self.tell(ev.Typed(self.now_s, text))
-        return self
-
-    def reply_id(self) -> int:
-        return next(c.reply_id for c in reversed(self.commands) if isinstance(c, ev.Prepare | ev.Say))
-
-    def sounded(self) -> "Drive":
-        self.tell(ev.Sounded(self.now_s, self.reply_id()))
-        return self
-
-    def settled(self) -> "Drive":
-        self.tell(ev.Settled(self.now_s, self.reply_id()))
-        return self
-
-    def finished(self, *, hang_up: bool = False) -> "Drive":
-        self.tell(ev.Finished(self.now_s, self.reply_id(), hang_up))
-        return self
-
-    def failed(self, stage: Stage = Stage.LLM, *, fatal: bool = False) -> "Drive":
-        self.tell(ev.Failed(self.now_s, self.reply_id(), stage, fatal))
-        return self
-
-    def ask(self, text: str = "what time is it") -> "Drive":
-        """The caller says something and is silent until the turn is decided."""
-        return self.voice(1.0).quiet(0.3).final(text).quiet(0.4)
-
-    def speak(self) -> "Drive":
-        """The agent's reply is being heard."""
-        return self.sounded().settled()
-
-    def of(self, kind: type[ev.Command]) -> list[ev.AnyCommand]:
-        return [command for command in self.commands if isinstance(command, kind)]
-
-    @property
-    def ended(self) -> EndReason | None:
-        return next((c.reason for c in self.commands if isinstance(c, ev.EndCall)), None)
-
-
-def begun() -> Drive:
-    return Drive().start()
-
-
-def thinking() -> Drive:
-    return begun().ask()
-
-
-def speaking() -> Drive:
-    return thinking().speak()
-
-
-def ducked() -> Drive:
-    return speaking().voice(0.07)
-
-
-def yielded() -> Drive:
-    return speaking().voice(0.3)
-
-
-def holding() -> Drive:
-    return thinking().voice(0.1)
-
-
-def end(drive: Drive) -> Drive:
-    drive.tell(ev.Ended(drive.now_s, EndReason.API_STOP))
-    return drive
-
-
-C, A, S = Caller, Agent, Signal
-
-ROWS: dict[Move, Callable[[], Drive]] = {
-    (C.QUIET, S.SOUND): lambda: begun().voice(0.03),
-    (C.QUIET, S.WORDS): lambda: begun().final("hello"),
-    (C.ONSET, S.SPEECH): lambda: begun().voice(0.1),
-    (C.ONSET, S.FADED): lambda: begun().voice(0.03).quiet(0.2),
-    (C.ONSET, S.FADED_IN_TURN): lambda: begun().voice(0.5).quiet(0.25).voice(0.03).quiet(0.15),
-    (C.SPEAKING, S.FADED): lambda: begun().voice(0.5).quiet(0.3),
-    (C.PAUSED, S.SOUND): lambda: begun().voice(0.5).quiet(0.3).voice(0.03),
-    (C.PAUSED, S.TURN_OVER): thinking,
-    (A.LISTENING, S.DUE): thinking,
-    (A.LISTENING, S.DUE_OVER_SOUND): lambda: begun().voice(0.5).typed("hello"),
-    (A.LISTENING, S.END): lambda: end(begun()),
-    (A.THINKING, S.HEARD): lambda: thinking().sounded(),
-    (A.THINKING, S.SOUND): holding,
-    (A.THINKING, S.WORDS): lambda: thinking().typed("no, wait"),
-    (A.THINKING, S.DONE): lambda: thinking().finished(),
-    (A.THINKING, S.END): lambda: end(thinking()),
-    (A.HOLDING, S.NO_WORDS): lambda: holding().quiet(0.3).final(""),
-    (A.HOLDING, S.WORDS): lambda: holding().partial("and then"),
-    (A.HOLDING, S.DONE): lambda: holding().finished(),
-    (A.HOLDING, S.END): lambda: end(holding()),
-    (A.SPEAKING, S.SOUND): lambda: speaking().voice(0.03),
-    (A.SPEAKING, S.SOUND_EARLY): lambda: thinking().sounded().voice(0.03),
-    (A.SPEAKING, S.WORDS): lambda: speaking().voice(0.1).quiet(0.3).final("stop"),
-    (A.SPEAKING, S.DONE): lambda: speaking().finished(),
-    (A.SPEAKING, S.END): lambda: end(speaking()),
-    (A.DUCKED, S.FADED): lambda: speaking().voice(0.03).quiet(0.2),
-    (A.DUCKED, S.VOICE): yielded,
-    (A.DUCKED, S.WORDS): lambda: ducked().partial("stop"),
-    (A.DUCKED, S.DONE): lambda: ducked().finished(),
-    (A.DUCKED, S.END): lambda: end(ducked()),
-    (A.YIELDED, S.NO_WORDS): lambda: yielded().quiet(0.3).final(""),
-    (A.YIELDED, S.WORDS): lambda: yielded().partial("stop"),
-    (A.YIELDED, S.DONE): lambda: yielded().finished(),
-    (A.YIELDED, S.END): lambda: end(yielded()),
-}
-
-
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0].name}+{row[1].name}")
-def test_row(row: Move) -> None:
-    drive = ROWS[row]()
-    assert row in drive.moves
-    before = drive.moves.index(row)
-    state = {**CALLER_TABLE, **AGENT_TABLE}[row]  # type: ignore[index]  # one of the two tables has it
-    later = [moved for moved, _ in drive.moves[before + 1 :] if type(moved) is type(state)]
-    now = later[0] if later else (drive.machine.caller if isinstance(state, Caller) else drive.machine.agent)
-    assert now is state
-
-
-def test_every_row_of_the_tables_is_exercised() -> None:
-    assert set(ROWS) == {*CALLER_TABLE, *AGENT_TABLE}
-
-
-def test_every_state_can_be_left_and_reached() -> None:
-    for table, states, first in ((CALLER_TABLE, Caller, Caller.QUIET), (AGENT_TABLE, Agent, Agent.LISTENING)):
-        assert {state for state, _ in table} | {Agent.OVER} >= set(states)
-        assert set(table.values()) | {first} >= set(states)
-    assert all((state, Signal.END) in AGENT_TABLE for state in Agent if state is not Agent.OVER)
-
-
-def test_the_same_events_give_the_same_commands() -> None:
-    for make in ROWS.values():
-        drive = make()
-        again = Drive()
-        for event in drive.log:
-            again.tell(event)
-        assert again.commands == drive.commands
-        assert again.machine.deadline_s == drive.machine.deadline_s
-
-
-def test_nothing_follows_the_end() -> None:
-    drive = end(speaking())
-    assert drive.ended is EndReason.API_STOP
-    drive.commands.clear()
-    drive.voice(1).final("hello").typed("hello")
-    assert drive.commands == []
-    assert drive.machine.deadline_s == float("inf")
+from oneinbox.live.engine.turn_table import Agent, Caller
+from oneinbox.live.engine.turns import FILLER_S, MOST_SPECULATIONS
+from tests.unit.engine.drive import WINDOW_S, begun, speaking, thinking, yielded
 
 
 class TestEndpointing:
@@ -345,6 +136,12 @@ class TestTakingBack:
         drive.settled().finished()
         assert len(drive.of(ev.Commit)) == 1
 
+    def test_a_final_that_comes_when_the_speech_goes_on_is_new_words(self) -> None:
+        drive = begun().voice(1.0).partial("hello").quiet(2.1).speak().voice(0.5).final("hello and good morning")
+        assert not drive.of(ev.AmendUser)
+        assert drive.of(ev.Cut)
+        assert drive.of(ev.ShowUser)[-1] == ev.ShowUser(2, "and good morning", final=False)
+
     def test_typed_text_records_the_turn_it_replaces(self) -> None:
         drive = thinking().typed("never mind")
         assert [c.text for c in drive.of(ev.RecordUser) if isinstance(c, ev.RecordUser)] == [
@@ -371,6 +168,15 @@ class TestBargeIn:
         assert drive.machine.agent is Agent.YIELDED
         drive.quiet(0.6)
         assert drive.machine.agent is Agent.SPEAKING
+
+    def test_the_wait_for_words_follows_the_recogniser(self) -> None:
+        quick, slow = speaking(), speaking()
+        for drive, delay_s in ((quick, 0.0), (slow, 0.6)):
+            for _ in range(5):
+                drive.voice(0.3).quiet(0.25 + delay_s).final("").quiet(0.1)
+            drive.voice(0.3).quiet(0.45)
+        assert quick.machine.agent is Agent.SPEAKING
+        assert slow.machine.agent is Agent.YIELDED
 
     def test_the_level_is_restored_for_the_next_reply(self) -> None:
         drive = yielded().partial("stop")
@@ -426,6 +232,17 @@ class TestFailures:
         assert drive.ended is None
         assert drive.voice(1).typed("hello").machine.agent is not Agent.OVER, "the farewell is not interrupted"
         assert drive.failed(Stage.TTS).ended is EndReason.LLM_FAILED
+
+    def test_a_farewell_is_not_even_ducked(self) -> None:
+        drive = thinking().failed(fatal=True).speak()
+        drive.commands.clear()
+        drive.voice(1).quiet(1)
+        assert drive.commands == []
+
+    def test_a_reply_that_was_interrupted_was_a_good_one(self) -> None:
+        drive = thinking().failed().speak().finished().ask("again").speak().voice(0.5).partial("stop")
+        drive.quiet(0.3).final("stop").quiet(0.4).failed()
+        assert [c.line for c in drive.of(ev.Say) if isinstance(c, ev.Say)] == [ev.Line.APOLOGY] * 2
 
     def test_a_dead_voice_says_no_farewell(self) -> None:
         assert thinking().failed(Stage.TTS).failed(Stage.TTS).ended is EndReason.TTS_FAILED
