@@ -1,6 +1,7 @@
 """A whole demo call in Chromium, spoken: human prompts and flite voices through the browser's microphone."""
 
 import time
+from itertools import pairwise
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
@@ -91,7 +92,7 @@ def test_an_interrupted_agent_falls_silent(server: RunningServer, open_browser: 
         page.wait_for_timeout(200)
         heard.append(loudness.since_last())
     speaking = [index for index, level in enumerate(heard) if level > 0.01]
-    pauses = [later - earlier for earlier, later in zip(speaking, speaking[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(speaking)]
     assert max(pauses) >= 4, f"silent for at least 0.8 s while the caller spoke: {heard}"
     expect(page.locator("[role=log] [data-role=user][data-final=true]").first).to_contain_text("person")
     page.get_by_role("button", name="Hang up").click()
