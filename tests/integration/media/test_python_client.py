@@ -52,10 +52,11 @@ async def test_a_whole_call(udp: bool, tcp: bool):
         assert agent.name == "Ann"
         assert agent.attributes == {"lk.agent.state": "initializing"}
 
-        for caption in captions_of_two():
+        leg.send_event("suggestions", {"phrases": ["yes"]})
+        await until(lambda: bool(client.events), what="the event")
+        for caption in captions_of_two():  # the channel is open: none of them has to wait, and so none is replaced
             leg.show_caption(caption)
         leg.set_attributes({"lk.agent.state": "listening"})
-        leg.send_event("suggestions", {"phrases": ["yes"]})
         await client.room.local_participant.send_text("typed text", topic="lk.chat")
         await client.room.local_participant.publish_data(b"clicked", topic="lk.chat")
         await client.say(speech)

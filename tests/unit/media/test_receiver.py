@@ -128,6 +128,19 @@ def test_what_was_only_delayed_is_heard_after_the_silence():
     assert likeness(ear.heard, samples(in_order())[22 * 320 : 50 * 320]) > 0.95
 
 
+def test_a_stall_of_our_own_is_not_taken_for_silence_of_the_caller():
+    sent = packets()
+    ear = Ear()
+    ear.play(sent[:20])
+    ear.now_s += 0.5
+    for _ in range(6):  # the clock makes up for what it missed before the socket is read
+        ear.receiver.tick(ear.now_s)
+    for packet in sent[20:45]:
+        ear.receiver.receive(packet, ear.now_s)
+    ear.play(sent[45:])
+    assert ear.heard == in_order()
+
+
 def test_before_the_first_packet_silence_is_fed_only_when_asked_for():
     ear = Ear()
     assert ear.play([None] * 50) == b""

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 _RECEIVE_BUFFER_BYTES = 4 << 20
 _MAX_DATAGRAM_BYTES = 2048
-_DRAIN_PACKETS = 64
+_DRAIN_PACKETS = 256
 """Datagrams read in one go, so that a flood cannot keep the loop from everything else."""
 _TCP_MAX_FRAME_BYTES = 2048
 _TCP_MAX_UNSENT_BYTES = 32 * 1024

@@ -26,6 +26,8 @@ _HOLD_S = 0.04
 _HOLD_PACKETS = 3
 _RESTART_DISTANCE = 1000  # a sequence number this far off is a new start (RFC 3550, A.1)
 _FILL_AFTER_S = 0.2
+_STALL_S, _AFTER_STALL_S = 0.05, 0.1
+"""Where our own process stood still, what came meanwhile still waits in the socket: it gets this long to be read."""
 
 
 class AudioReceiver:
@@ -41,6 +43,7 @@ class AudioReceiver:
         self._next_timestamp = 0
         self._held: dict[int, tuple[RtpPacket, float]] = {}
         self._heard_at_s: float | None = None
+        self._ticked_at_s: float | None = None
         self._filled_samples = 0
         """Silence fed since the last packet: what is later found missing has been made up for by this much."""
         self._statistics = _Statistics()
@@ -73,7 +76,13 @@ class AudioReceiver:
         """Every 20 ms: give up on what is overdue, and feed silence where nothing comes."""
         if self._held and now_s - min(at_s for _, at_s in self._held.values()) >= _HOLD_S:
             self._give_up_waiting(now_s)
-        if self._heard_at_s is not None and now_s - self._heard_at_s > _FILL_AFTER_S:
+        stalled = self._ticked_at_s is not None and now_s - self._ticked_at_s > _STALL_S
+        self._ticked_at_s = now_s
+        if self._heard_at_s is None:
+            return
+        if stalled:
+            self._heard_at_s = max(self._heard_at_s, now_s - _FILL_AFTER_S + _AFTER_STALL_S)
+        if now_s - self._heard_at_s > _FILL_AFTER_S:
             self._filled_samples += _FRAME_SAMPLES
             self._emit(bytes(FRAME_BYTES))
 
