@@ -135,6 +135,7 @@ class Scene:
     tools: tuple[ToolSpec, ...] = ()
     patience: Patience = field(default_factory=Patience)
     prepared: bool = True
+    microphone: bool = True
 
 
 @dataclass
@@ -212,7 +213,7 @@ async def _converse(scene: Scene) -> Outcome:
         await conversation.prepare()
     started_s = now_s()
     async with asyncio.TaskGroup() as group:
-        microphone = group.create_task(caller.keep_microphone_open())
+        microphone = group.create_task(caller.keep_microphone_open() if scene.microphone else asyncio.sleep(0))
         script = group.create_task(_play(scene.script, caller))
         async with asyncio.timeout(scene.turns.max_duration_s + 30):
             reason = await conversation.run()

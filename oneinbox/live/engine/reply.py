@@ -212,6 +212,7 @@ class Reply:
             self.hang_up = True
         elif isinstance(part, Suggestions):
             self.suggestions = part.phrases
+            self._owner.changed(self)
         elif part.name in self._end_tools:
             self.hang_up = True
         else:

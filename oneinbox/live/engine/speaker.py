@@ -63,6 +63,7 @@ class Speaker:
         self._greeting: Reply | None = None
         self._greeting_id: int | None = None
         self._fillers = 0
+        self._committed: Reply | None = None
 
     # ---- what a reply needs of its owner ------------------------------------------------------------------------
 
@@ -85,6 +86,8 @@ class Speaker:
 
     def changed(self, reply: Reply) -> None:
         """Look whether a reply is over, or has failed."""
+        if reply is self._committed:
+            self._suggest(reply)  # they came after the first words
         if reply.reply_id in self._replies:
             self._mouth.look(reply)
 
@@ -148,6 +151,7 @@ class Speaker:
     def commit(self, order: ev.Commit) -> None:
         """The reply's turn is certain: tell the model, measure, show the suggestions."""
         reply = self._replies[order.reply_id]
+        self._committed = reply
         self._llm.committed(self._asked[order.reply_id])
         for part, seconds in (("llm_ttft", reply.ttft_s), ("tts_ttfb", reply.ttfb_s)):
             if seconds is not None:
@@ -175,7 +179,6 @@ class Speaker:
             return
         line = self._lines.get(order.reply_id)
         heard = self._mouth.stop()
-        self._suggest(reply)  # where they came after the words
         if not heard and reply.error is not None and line:
             self.show_line(line)  # it could not be said: the page at least explains the silence
         self._record(reply, heard, interrupted=False)

@@ -130,6 +130,18 @@ class TestQuietCalls:
                  and "oi.suggestions" in values]  # fmt: skip
         assert shown == [["hi"], ["lunch", "dinner"]]
 
+    def test_suggestions_that_come_after_the_words_are_shown_too(self) -> None:
+        def answer(said: str) -> list[TextDelta | Suggestions]:
+            return [TextDelta("Lunch "), TextDelta("or "), TextDelta("dinner?"), Suggestions(("lunch", "dinner"))]
+
+        async def script(caller: Caller) -> None:
+            await caller.say("a table")
+            await caller.hear_out()
+            caller.hang_up()
+
+        outcome = converse(Scene(script, llm=FakeLlm(answer=answer, token_s=0.9)))
+        assert {"oi.suggestions": '["lunch", "dinner"]'} in [values for _, values in outcome.page.attributes]
+
     def test_no_gap_between_sentences(self) -> None:
         async def script(caller: Caller) -> None:
             await caller.say("when are you open")

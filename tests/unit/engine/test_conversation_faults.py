@@ -87,6 +87,16 @@ class TestFaults:
         assert max(b - a for a, b in pairwise(times)) < 5.0
         assert FILLERS[0] in outcome.said_by(Role.AGENT)[0]
 
+    def test_waits_end_without_any_audio_from_the_caller(self) -> None:
+        async def script(caller: Caller) -> None:
+            await caller.pause(1)
+            caller.type("what are your hours")
+
+        scene = Scene(script, microphone=False, llm=FakeLlm(faults=[Fault(hang=True)]))
+        outcome = converse(scene)
+        assert 3.5 <= outcome.playout.frames[0][0] - outcome.started_s - 1 < 4.0
+        assert outcome.reason is EndReason.SILENCE_TIMEOUT
+
     def test_a_failing_voice_is_retried(self) -> None:
         outcome = converse(Scene(self._ask, tts=FakeTts(faults=[Fault()])))
         assert outcome.reason is EndReason.USER_HANGUP

@@ -195,6 +195,12 @@ class TestWaits:
         drive.quiet(FILLER_S + 0.1)
         assert len(drive.of(ev.Fill)) == 2
 
+    def test_the_announcement_counts_from_the_callers_last_word(self) -> None:
+        drive = begun().voice(1.0).partial("hello").quiet(2.1)
+        assert drive.of(ev.Release)
+        assert not drive.of(ev.Fill)
+        assert len(drive.quiet(FILLER_S - 2.0).of(ev.Fill)) == 1
+
     def test_silence_ends_the_call(self) -> None:
         drive = begun().quiet(9.9)
         assert drive.ended is None
