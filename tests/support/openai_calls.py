@@ -1,7 +1,7 @@
 """Calls served by the OpenAI-compatible adapter, for its tests: specs, and one request of each stage."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
 
@@ -46,7 +46,7 @@ def make_spec(
 
 
 @asynccontextmanager
-async def hub(patience_s: float = 5.0, **limits: Any) -> AsyncIterator[ProviderHub]:
+async def hub(patience_s: float = 5.0, **limits: Any) -> AsyncGenerator[ProviderHub]:
     """Yield what a worker has, with one time limit for everything."""
     patience = Patience(connect_s=patience_s, first_byte_s=patience_s, between_chunks_s=patience_s)
     providers = ProviderHub(patience=patience, **limits)
@@ -93,7 +93,7 @@ async def transcribed(stt: Stt, pcm: bytes = SPEECH) -> SttResult:
     """Return the first result for an utterance."""
     stream = stt.open()
     try:
-        results = cast("AsyncIterator[SttResult]", stream.results())
+        results = stream.results()
         hear(stream, pcm)
         async with asyncio.timeout(20):
             return await anext(results)

@@ -3,7 +3,7 @@
 import logging
 import socket
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -49,7 +49,7 @@ async def ask(stage: Stage, providers: CallProviders) -> object:
 
 
 @asynccontextmanager
-async def failing(stage: Stage, kind: str | int, patience_s: float) -> AsyncIterator[tuple[OpenAiWire, CallProviders]]:
+async def failing(stage: Stage, kind: str | int, patience_s: float) -> AsyncGenerator[tuple[OpenAiWire, CallProviders]]:
     async with OpenAiWire(Script(transcripts=["so long"]), api_key=KEY) as wire, hub(patience_s) as providers:
         wire.fail(stage, kind, times=-1)
         yield wire, providers.for_call(make_spec(wire))
