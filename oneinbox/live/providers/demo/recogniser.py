@@ -15,15 +15,22 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pocketsphinx
 
 from oneinbox.live.providers.demo.flow import UNCLEAR, sayable
 from oneinbox.live.providers.demo.script import INTENTS, STATES
 
-THRESHOLD = -3.3
+THRESHOLD = -3.7
 """A phrase counts when the grammar is at most this much worse per frame than free phones (fitted on flite's voices)."""
-MIN_SPEECH_FRAMES = 35
-"""Sounds with fewer frames (10 ms) of phones than this that match no phrase are a cough, not a sentence."""
+MIN_LOUD_FRAMES = 30
+"""A sound of fewer loud frames (10 ms) than this that is no phrase is a cough or a click, not a sentence."""
+_FRAME_SAMPLES = 160
+_LOUD_OVER_FLOOR = 3.0  # 10 dB
+_LOUD_AT_LEAST = 60.0  # of 32768: quieter than any voice at a microphone
+_UNEXPLAINED_COST = 5.0
+"""What speech costs that the grammar takes for silence: a phrase found inside a longer sentence was not said."""
 _SCORE_SCALE = 1024
 """pocketsphinx gives scores as a probability whose logarithm is 1/1024 of the acoustic log-likelihood."""
 _CONFIDENCE_SLOPE = 1.5
@@ -38,7 +45,8 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float
     score: float | None
     """Grammar less free phones, per frame; ``None`` where the grammar found nothing."""
-    speech_frames: int
+    loud_frames: int
+    """How long it was clearly louder than the background, in frames of 10 ms."""
 
 
 class _Word(msgspec.Struct, frozen=True):
@@ -90,14 +98,17 @@ class Recogniser:
             self._grammar.add_jsgf_string(state, _jsgf(sayable(state)))
         self._allowed: dict[str, str] = {}
         self._running = False
+        self._levels: list[npt.NDArray[np.float64]] = []
 
     def start(self, state: str, mean: str | None) -> None:
         """Begin an utterance in ``state``; ``mean`` is what the last one of the same call gave."""
         if self._running:
             self._end()
         self._allowed = sayable(state)
+        self._levels = []
         self._grammar.activate_search(state)
         for decoder in (self._grammar, self._phones):
+            decoder.start_stream()  # forget the background noise of whoever was heard before
             decoder.set_cmn(mean or _FIRST_MEAN)
             decoder.start_utt()
         self._running = True
@@ -106,6 +117,7 @@ class Recogniser:
         """Take 16 kHz audio; return the words so far, empty while it is not at all certain that it is they."""
         self._grammar.process_raw(pcm)
         self._phones.process_raw(pcm)
+        self._levels.append(_levels(pcm))
         hypothesis = self._grammar.hyp()
         if hypothesis is None or not hypothesis.hypstr:
             return ""
@@ -117,15 +129,22 @@ class Recogniser:
         self._end()
         hypothesis = self._grammar.hyp()
         score = self._compare()
-        speech = sum(phone.last - phone.first + 1 for phone in _words(self._phones) if phone.spoken)
+        loud = self._loud_frames()
         text = hypothesis.hypstr if hypothesis is not None else ""
         if text not in self._allowed:
             score = None
         confidence = 0.0 if score is None else 1 / (1 + math.exp(-_CONFIDENCE_SLOPE * (score - THRESHOLD)))
         if score is None or score < THRESHOLD:
-            text = UNCLEAR if speech >= MIN_SPEECH_FRAMES else ""
-        heard = Heard(text=text, confidence=round(confidence, 3), score=score, speech_frames=speech)
+            text = UNCLEAR if loud >= MIN_LOUD_FRAMES else ""
+        heard = Heard(text=text, confidence=round(confidence, 3), score=score, loud_frames=loud)
         return heard, self._grammar.get_cmn(update=True)
+
+    def _loud_frames(self) -> int:
+        levels = np.concatenate([*self._levels, np.zeros(0)])
+        if not len(levels):
+            return 0
+        floor = float(np.percentile(levels, 10))
+        return int(np.count_nonzero(levels > max(_LOUD_OVER_FLOOR * floor, _LOUD_AT_LEAST)))
 
     def _end(self) -> None:
         self._running = False
@@ -142,13 +161,24 @@ class Recogniser:
             if phone.spoken:
                 spoken.update(frames)
         difference = 0.0
-        speech = 0
+        explained: set[int] = set()
         for word in _words(self._grammar):
             if word.spoken:
                 frames = range(word.first, word.last + 1)
                 difference += word.score - sum(free.get(frame, 0.0) for frame in frames)
-                speech += sum(frame in spoken for frame in frames)
-        return difference / speech if speech else None
+                explained.update(frames)
+        if not spoken & explained:
+            return None
+        unexplained = len(spoken - explained) / len(spoken)
+        return difference / len(spoken & explained) - _UNEXPLAINED_COST * unexplained
+
+
+def _levels(pcm: bytes) -> npt.NDArray[np.float64]:
+    """Return the root mean square of each whole 10 ms."""
+    samples = np.frombuffer(pcm, dtype="<i2")
+    whole = len(samples) // _FRAME_SAMPLES * _FRAME_SAMPLES
+    frames: npt.NDArray[np.float64] = samples[:whole].reshape(-1, _FRAME_SAMPLES).astype(np.float64)
+    return np.sqrt(np.mean(frames**2, axis=1))
 
 
 def _words(decoder: pocketsphinx.Decoder) -> Iterable[_Word]:
