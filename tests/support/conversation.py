@@ -134,7 +134,9 @@ class Scene:
     tts: FakeTts = field(default_factory=FakeTts)
     tools: tuple[ToolSpec, ...] = ()
     patience: Patience = field(default_factory=Patience)
+    page: FakePage = field(default_factory=FakePage)
     prepared: bool = True
+    preparing: bool = False  # the call begins while it is still being prepared
     microphone: bool = True
 
 
@@ -188,6 +190,20 @@ class Outcome:
         return [frame for frame in self.playout.frames if start_s <= frame[0] < end_s]
 
 
+def make_conversation(scene: Scene, *, emit: Callable[[AnyCallEvent], None], playout: FakePlayout) -> Conversation:
+    return Conversation(
+        make_spec(first_message=scene.first_message, tools=scene.tools, turns=scene.turns),
+        stt=scene.stt,
+        llm=scene.llm,
+        tts=scene.tts,
+        vad=FakeVad(),
+        playout=playout,
+        page=scene.page,
+        emit=emit,
+        patience=scene.patience,
+    )
+
+
 def converse(scene: Scene) -> Outcome:
     """Play a whole call in virtual time; fails where it would hang."""
     return run_virtually(lambda: _converse(scene))
@@ -195,22 +211,13 @@ def converse(scene: Scene) -> Outcome:
 
 async def _converse(scene: Scene) -> Outcome:
     events: list[AnyCallEvent] = []
-    page, playout = FakePage(), FakePlayout()
-    spec = make_spec(first_message=scene.first_message, tools=scene.tools, turns=scene.turns)
-    conversation = Conversation(
-        spec,
-        stt=scene.stt,
-        llm=scene.llm,
-        tts=scene.tts,
-        vad=FakeVad(),
-        playout=playout,
-        page=page,
-        emit=events.append,
-        patience=scene.patience,
-    )
+    playout = FakePlayout()
+    conversation = make_conversation(scene, emit=events.append, playout=playout)
     caller = scene.stt.caller = Caller(conversation, playout)
     if scene.prepared:
         await conversation.prepare()
+    preparation = asyncio.get_running_loop().create_task(conversation.prepare()) if scene.preparing else None
+    await asyncio.sleep(0.05 if scene.preparing else 0)
     started_s = now_s()
     async with asyncio.TaskGroup() as group:
         microphone = group.create_task(caller.keep_microphone_open() if scene.microphone else asyncio.sleep(0))
@@ -220,11 +227,13 @@ async def _converse(scene: Scene) -> Outcome:
         microphone.cancel()
         script.cancel()
     ended_s = now_s()
+    if preparation is not None:
+        await preparation
     heard = len(playout.frames)
     await asyncio.sleep(1)
     assert len(playout.frames) == heard or reason is EndReason.INTERNAL_ERROR, "something played after the end"
     left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    return Outcome(reason, started_s, ended_s, events, page, playout, caller, scene, len(left))
+    return Outcome(reason, started_s, ended_s, events, scene.page, playout, caller, scene, len(left))
 
 
 async def _play(script: Script, caller: Caller) -> None:

@@ -198,6 +198,7 @@ class Speaker:
     def close_all(self) -> None:
         """Stop every reply; nothing calls back any more."""
         self._playout.on_frame(None)
+        self._playout.clear()
         for reply in (*self._replies.values(), *filter(None, [self._greeting])):
             reply.drop()
         self._replies.clear()

@@ -1,5 +1,6 @@
 """Quiet calls in virtual time: what is heard, recorded and shown."""
 
+import asyncio
 import json
 from itertools import pairwise
 
@@ -7,8 +8,9 @@ import pytest
 
 from oneinbox.core.events import EndReason, GreetingStarted, Role
 from oneinbox.live.engine.ports import Suggestions, TextDelta
-from tests.support.conversation import Caller, Scene, converse
-from tests.support.scripted import FakeLlm, FakeTts
+from tests.support.conversation import Caller, Scene, converse, make_conversation
+from tests.support.scripted import FakeLlm, FakePlayout, FakeTts
+from tests.support.virtual_time import run_virtually
 from tests.unit.engine.talk import AGENT, GREETING, LONG, USER, long_answer, recorded_agent_words
 
 
@@ -70,6 +72,51 @@ class TestQuietCalls:
 
         outcome = converse(Scene(script, first_message=GREETING, prepared=False))
         assert outcome.talk == [(AGENT, GREETING)]
+
+    @pytest.mark.parametrize("first_s", [0.1, 1.0, 4.0])
+    def test_a_call_that_begins_while_it_is_prepared(self, first_s: float) -> None:
+        async def script(caller: Caller) -> None:
+            await caller.hear_out()
+            caller.hang_up()
+
+        tts = FakeTts(first_s=first_s)
+        outcome = converse(Scene(script, first_message=GREETING, prepared=False, preparing=True, tts=tts))
+        assert outcome.talk == [(AGENT, GREETING)]
+        assert tts.sentences.count("Hello there.") == 1, "what was begun is taken over"
+        assert outcome.tasks_left == 0
+
+    def test_a_call_that_nobody_joins_leaves_nothing_behind(self) -> None:
+        async def script(caller: Caller) -> None: ...
+
+        async def work() -> None:
+            scene = Scene(script, first_message=GREETING, tts=FakeTts(first_s=60))
+            conversation = make_conversation(scene, emit=lambda _: None, playout=FakePlayout())
+            preparing = asyncio.get_running_loop().create_task(conversation.prepare())
+            await asyncio.sleep(1)
+            preparing.cancel()
+            await asyncio.gather(preparing, return_exceptions=True)
+            conversation.end(EndReason.USER_NEVER_JOINED)
+            assert await conversation.run() is EndReason.USER_NEVER_JOINED
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+        run_virtually(work)
+
+    def test_a_call_can_be_cancelled(self) -> None:
+        async def script(caller: Caller) -> None: ...
+
+        async def work() -> None:
+            scene = Scene(script, first_message=LONG)
+            playout = FakePlayout()
+            conversation = make_conversation(scene, emit=lambda _: None, playout=playout)
+            running = asyncio.get_running_loop().create_task(conversation.run())
+            await asyncio.sleep(1)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            assert running.cancelled()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            assert not playout.queued_samples, "nothing goes on sounding"
+
+        run_virtually(work)
 
     @pytest.mark.parametrize("first_message", [None, ""])
     def test_without_a_first_message_the_agent_waits(self, first_message: str | None) -> None:
