@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from oneinbox.core.errors import Stage
+from oneinbox.core.outbound import AddressPolicy
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -43,6 +44,10 @@ class ApiConfig:
     token_issuer: str
     session_secret: str = field(repr=False)
     """Signs dashboard sessions."""
+    credential_keys: tuple[str, ...] = field(repr=False)
+    """What the stored credentials are encrypted with: the first for writing, all for reading (see rotation)."""
+    outbound: AddressPolicy = field(default_factory=AddressPolicy)
+    """Where URLs that users give may lead."""
     public_url: str | None = None
     """How browsers reach this server (``https://talk.example.com``); ``None``: by the host of each request."""
     join_ttl_s: int = 120

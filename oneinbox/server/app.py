@@ -17,6 +17,7 @@ from oneinbox.api.db.database import Database, open_database
 from oneinbox.api.first_run import FirstRun, ensure_first_organisation
 from oneinbox.core.errors import Stage
 from oneinbox.core.events import EndReason
+from oneinbox.core.outbound import AddressPolicy
 from oneinbox.core.tasks import TaskScope
 from oneinbox.server.pages import page_routes
 from oneinbox.server.settings import Secrets, Settings
@@ -47,6 +48,8 @@ def api_config(settings: Settings, secrets: Secrets) -> ApiConfig:
         token_secret=secrets.participant_tokens,
         token_issuer=TOKEN_ISSUER,
         session_secret=secrets.sessions,
+        credential_keys=secrets.credentials,
+        outbound=AddressPolicy.allowing(settings.allowed_private_networks),
         public_url=settings.public_url,
         join_ttl_s=int(settings.join_timeout_s),
         stages=StageDefaults(stt=stages.get(Stage.STT), llm=stages.get(Stage.LLM), tts=stages.get(Stage.TTS)),

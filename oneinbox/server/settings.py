@@ -4,13 +4,14 @@ An address, not a mode: no ``DATABASE_URL`` means SQLite in the data directory; 
 the demo where it can serve, else nothing. :func:`explain_stages` says in words which was chosen and why.
 """
 
+import fcntl
 import ipaddress
 import json
 import os
 import secrets
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import msgspec
 
 from oneinbox.core.errors import Stage
 from oneinbox.core.link import IceServer
+from oneinbox.core.outbound import AddressPolicy
 
 _PREFIX = "ONEINBOX_"
 _OPENAI_URL = "https://api.openai.com/v1"
@@ -59,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_calls_per_worker: int = 25
     join_timeout_s: float = 120.0
     allow_insecure_origins: bool = False
+    allowed_private_networks: tuple[str, ...] = ()
+    """CIDR blocks, such as ``192.168.7.0/24``, that URLs given by users may lead to beside the public internet."""
     log_level: str = "INFO"
     stages: dict[str, StageSettings] = {}
 
@@ -160,6 +164,10 @@ def _check(settings: Settings) -> None:
             ipaddress.ip_address(address)
         except ValueError:
             raise SettingsError(f"announced_addresses: {address!r} is not an IP address") from None
+    try:
+        AddressPolicy.allowing(settings.allowed_private_networks)
+    except ValueError as error:
+        raise SettingsError(f"allowed_private_networks: {error}; write networks such as 192.168.7.0/24") from None
     if settings.public_url is not None and not settings.public_url.startswith(("http://", "https://")):
         raise SettingsError("public_url has to begin with http:// or https://")
 
@@ -214,27 +222,76 @@ def explain_stages(settings: Settings) -> list[tuple[str, str, str]]:
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
-    """What signs tokens. Made at the first start, kept in the data directory, readable by its owner only."""
+    """What signs tokens and encrypts credentials.
+
+    Made at the first start, kept in the data directory, readable by its owner only.
+    """
 
     participant_tokens: str
     sessions: str
+    credentials: tuple[str, ...] = ()
+    """The keys of stored credentials, the newest first; older ones stay until everything is encrypted anew."""
 
     def __repr__(self) -> str:
         return "Secrets(***)"
 
 
 def load_secrets(data_dir: Path) -> Secrets:
-    """Read the secrets, or make them where there are none yet."""
+    """Read the secrets, or make them (or those that a release before this one did not know) where there are none yet."""
     path = data_dir / "secrets.json"
     data_dir.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        made = Secrets(participant_tokens=secrets.token_urlsafe(48), sessions=secrets.token_urlsafe(48))
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.touch(mode=0o600)
-        temporary.write_bytes(msgspec.json.encode(made))
+        made = Secrets(
+            participant_tokens=secrets.token_urlsafe(48),
+            sessions=secrets.token_urlsafe(48),
+            credentials=(secrets.token_urlsafe(48),),
+        )
+        temporary = _written(path, made)
         try:
             os.link(temporary, path)  # whoever starts first makes them; a second start at the same moment reads those
         except FileExistsError:
             pass
         temporary.unlink()
+    found = _read_secrets(path)
+    return found if found.credentials else _change(path, _with_credentials_key)
+
+
+def add_credentials_key(data_dir: Path) -> Secrets:
+    """Put a new key for credentials before the old ones, and return all. The first step of their rotation."""
+    load_secrets(data_dir)
+    return _change(
+        data_dir / "secrets.json",
+        lambda found: msgspec.structs.replace(found, credentials=(secrets.token_urlsafe(48), *found.credentials)),
+    )
+
+
+def forget_old_credentials_keys(data_dir: Path, keep: str) -> None:
+    """Keep of the keys for credentials only ``keep``. The last step of their rotation."""
+    _change(data_dir / "secrets.json", lambda found: msgspec.structs.replace(found, credentials=(keep,)))
+
+
+def _with_credentials_key(found: Secrets) -> Secrets:
+    if found.credentials:
+        return found
+    return msgspec.structs.replace(found, credentials=(secrets.token_urlsafe(48),))
+
+
+def _change(path: Path, change: Callable[[Secrets], Secrets]) -> Secrets:
+    """Rewrite the file, alone: two processes that each added a key would lose one, and what it had encrypted."""
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        changed = change(_read_secrets(path))
+        _written(path, changed).replace(path)
+    return changed
+
+
+def _read_secrets(path: Path) -> Secrets:
     return msgspec.json.decode(path.read_bytes(), type=Secrets)
+
+
+def _written(path: Path, made: Secrets) -> Path:
+    """Write the secrets beside ``path``, readable by nobody else, and return where."""
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.touch(mode=0o600)
+    temporary.write_bytes(msgspec.json.encode(made))
+    return temporary

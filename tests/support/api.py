@@ -29,6 +29,7 @@ from oneinbox.core.spec import CallSpec
 BASE_URL = "http://oneinbox.test:8080"
 TOKEN_SECRET = "token-secret-for-tests-only-0123456789abcdef"
 SESSION_SECRET = "session-secret-for-tests-only-0123456789abcdef"
+CREDENTIAL_KEYS = ("credential-key-for-tests-only-0123456789abcdef",)
 PROVIDER_KEY = "sk-the-operators-own-key"
 LOCAL = StageDefault(base_url="http://127.0.0.1:9999/v1", api_key=PROVIDER_KEY, model="tiny", voice="alloy")
 ALL_STAGES = StageDefaults(stt=LOCAL, llm=LOCAL, tts=LOCAL)
@@ -40,6 +41,7 @@ def make_config(**changes: Any) -> ApiConfig:
         token_secret=TOKEN_SECRET,
         token_issuer="oneinbox",
         session_secret=SESSION_SECRET,
+        credential_keys=CREDENTIAL_KEYS,
         stages=ALL_STAGES,
         stop_wait_s=0.3,
     )
