@@ -1,5 +1,6 @@
 """The connection to the database: SQLite in the data directory, or any address SQLAlchemy has an async driver for."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +26,9 @@ _NO_TRANSACTIONS: dict[str, Any] = {
     "pool_reset_on_return": None,
 }
 
+OUTBOX_WRITTEN = "outbox_written"
+"""Set in ``Rows.info`` by whoever writes to the outbox: at the commit its deliverer is woken."""
+
 Rows = AsyncSession
 """An open transaction, as repositories take it. Services pass it on and look no closer."""
 
@@ -43,6 +47,8 @@ class Database:
     def __init__(self, reader: AsyncEngine, writer: AsyncEngine) -> None:
         self._reader = reader
         self._writer = writer
+        self.outbox_written = asyncio.Event()
+        """Set when this process has committed something to deliver."""
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[Rows, None]:
@@ -56,6 +62,8 @@ class Database:
         async with AsyncSession(self._writer, expire_on_commit=False) as rows:
             yield rows
             await rows.commit()
+            if OUTBOX_WRITTEN in rows.info:
+                self.outbox_written.set()
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -2,22 +2,49 @@
 
 from oneinbox.api.db.tables.accounts import Organisation, Session, SignInLink, User
 from oneinbox.api.db.tables.agents import Agent, LanguageModel
+from oneinbox.api.db.tables.audit import AuditEvent, AuditHead
 from oneinbox.api.db.tables.calls import Call, CallFault, CallLatency, CallMessage
 from oneinbox.api.db.tables.keys import ApiKey, PublishableKey
+from oneinbox.api.db.tables.records import (
+    CallOutcome,
+    Credential,
+    KnowledgeBase,
+    KnowledgeFile,
+    KnowledgeJob,
+    KnowledgeSource,
+    PhoneNumber,
+    Tool,
+    Voice,
+)
 from oneinbox.api.db.tables.root import Base
+from oneinbox.api.db.tables.webhooks import Webhook, WebhookDelivery, WebhookEvent
 
 __all__ = [
     "Agent",
     "ApiKey",
+    "AuditEvent",
+    "AuditHead",
     "Base",
     "Call",
     "CallFault",
     "CallLatency",
     "CallMessage",
+    "CallOutcome",
+    "Credential",
+    "KnowledgeBase",
+    "KnowledgeFile",
+    "KnowledgeJob",
+    "KnowledgeSource",
     "LanguageModel",
     "Organisation",
+    "PhoneNumber",
     "PublishableKey",
     "Session",
     "SignInLink",
+    "Tool",
     "User",
+    "Voice",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookEvent",
 ]

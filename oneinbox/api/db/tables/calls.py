@@ -62,6 +62,12 @@ class Call(Base):
     """From joining to two-way audio."""
     greeting_ms: Mapped[float | None]
     """From two-way audio to the first sample of the first message."""
+    webhook_id: Mapped[str | None]
+    """The webhook that the agent named when the call was made."""
+    webhook_url: Mapped[str | None]
+    outcome: Mapped[str | None]
+    server_id: Mapped[str | None]
+    """The server that runs it, and closes it at its next start where it died."""
 
 
 class CallMessage(Base):
