@@ -1,5 +1,6 @@
 """What the API half is told by whoever composes the server. Nothing here is read from the environment."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from oneinbox.core.errors import Stage
@@ -44,8 +45,8 @@ class ApiConfig:
     token_issuer: str
     session_secret: str = field(repr=False)
     """Signs dashboard sessions."""
-    credential_keys: tuple[str, ...] = field(repr=False)
-    """What the stored credentials are encrypted with: the first for writing, all for reading (see rotation)."""
+    credential_keys: Callable[[], Sequence[str]] = field(repr=False)
+    """Tells what stored secrets are sealed with, as it is now: the first for writing, all for reading."""
     outbound: AddressPolicy = field(default_factory=AddressPolicy)
     """Where URLs that users give may lead."""
     public_url: str | None = None
@@ -60,5 +61,7 @@ class ApiConfig:
     max_body_bytes: int = MAX_BODY_BYTES
     session_minutes: int = 7 * 24 * 60
     sign_in_link_minutes: int = 15
+    server_id: str | None = None
+    """Which server this is, where several share a database: each closes only the calls that it left open itself."""
     stop_wait_s: float = 2.0
     """How long ``POST /v1/calls/{id}/stop`` waits for the end to be on record."""

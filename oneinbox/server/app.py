@@ -20,7 +20,7 @@ from oneinbox.core.events import EndReason
 from oneinbox.core.outbound import AddressPolicy
 from oneinbox.core.tasks import TaskScope
 from oneinbox.server.pages import page_routes
-from oneinbox.server.settings import Secrets, Settings
+from oneinbox.server.settings import Secrets, Settings, load_secrets
 from oneinbox.server.sockets import socket_routes
 from oneinbox.server.workers import TOKEN_ISSUER, WorkerPool
 
@@ -48,7 +48,7 @@ def api_config(settings: Settings, secrets: Secrets) -> ApiConfig:
         token_secret=secrets.participant_tokens,
         token_issuer=TOKEN_ISSUER,
         session_secret=secrets.sessions,
-        credential_keys=secrets.credentials,
+        credential_keys=lambda: load_secrets(settings.data_path).credentials,
         outbound=AddressPolicy.allowing(settings.allowed_private_networks),
         public_url=settings.public_url,
         join_ttl_s=int(settings.join_timeout_s),

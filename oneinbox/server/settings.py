@@ -265,9 +265,12 @@ def add_credentials_key(data_dir: Path) -> Secrets:
     )
 
 
-def forget_old_credentials_keys(data_dir: Path, keep: str) -> None:
-    """Keep of the keys for credentials only ``keep``. The last step of their rotation."""
-    _change(data_dir / "secrets.json", lambda found: msgspec.structs.replace(found, credentials=(keep,)))
+def forget_old_credentials_keys(data_dir: Path) -> None:
+    """Keep of the keys for credentials the newest two. The last step of their rotation.
+
+    The one before stays until the next rotation, for what a server may have been writing with it at that moment.
+    """
+    _change(data_dir / "secrets.json", lambda found: msgspec.structs.replace(found, credentials=found.credentials[:2]))
 
 
 def _with_credentials_key(found: Secrets) -> Secrets:

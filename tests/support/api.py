@@ -41,7 +41,7 @@ def make_config(**changes: Any) -> ApiConfig:
         token_secret=TOKEN_SECRET,
         token_issuer="oneinbox",
         session_secret=SESSION_SECRET,
-        credential_keys=CREDENTIAL_KEYS,
+        credential_keys=lambda: CREDENTIAL_KEYS,
         stages=ALL_STAGES,
         stop_wait_s=0.3,
     )

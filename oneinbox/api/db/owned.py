@@ -2,12 +2,46 @@
 
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy import Select, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from oneinbox.api.db.database import Rows
-from oneinbox.api.db.tables import Agent, ApiKey, Call, LanguageModel, PublishableKey
+from oneinbox.api.db.tables import (
+    Agent,
+    ApiKey,
+    Base,
+    Call,
+    CallOutcome,
+    Credential,
+    KnowledgeBase,
+    KnowledgeJob,
+    KnowledgeSource,
+    LanguageModel,
+    PhoneNumber,
+    PublishableKey,
+    Tool,
+    Voice,
+    Webhook,
+)
 
-Owned = TypeVar("Owned", Agent, ApiKey, Call, LanguageModel, PublishableKey)
+Owned = TypeVar(
+    "Owned",
+    Agent,
+    ApiKey,
+    Call,
+    CallOutcome,
+    Credential,
+    KnowledgeBase,
+    KnowledgeJob,
+    KnowledgeSource,
+    LanguageModel,
+    PhoneNumber,
+    PublishableKey,
+    Tool,
+    Voice,
+    Webhook,
+)
 
 MAX_ID_LENGTH = 128
 
@@ -32,3 +66,13 @@ async def fetch_page(
     total = (await rows.execute(total_query)).scalar_one()
     page = query.order_by(table.created_at.desc(), table.id.desc()).limit(limit).offset(offset)
     return list((await rows.execute(page)).scalars()), total
+
+
+async def insert_once(rows: Rows, table: type[Base], values: dict[str, Any]) -> bool:
+    """Insert a row unless one with the same key is there; returns whether it was inserted.
+
+    Where another transaction is just inserting it, this waits for that one's end.
+    """
+    insert = sqlite.insert if rows.get_bind().dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table).values(**values).on_conflict_do_nothing().returning(sa.literal(1))
+    return (await rows.execute(statement)).first() is not None
