@@ -18,6 +18,8 @@ from oneinbox.api.accounts.routes import account_routes
 from oneinbox.api.accounts.service import AccountService
 from oneinbox.api.agents.routes import agent_routes
 from oneinbox.api.agents.service import AgentService
+from oneinbox.api.audit.routes import audit_routes
+from oneinbox.api.audit.service import AuditService
 from oneinbox.api.calls.dispatcher import Dispatcher
 from oneinbox.api.calls.routes import TOKEN_PATH, call_routes
 from oneinbox.api.calls.service import CallService
@@ -78,13 +80,14 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     own = OwnOrigin(config.public_url)
     keys = KeyService(database, config)
     accounts = AccountService(database, config)
-    guard = Guard(Credentials(keys, accounts), own)
+    guard = Guard(Credentials(keys, accounts), own, config.session_secret)
     app.include_router(_health_routes())
     app.include_router(account_routes(accounts, guard, own))
     app.include_router(key_routes(keys, guard))
     app.include_router(model_routes(ModelService(database), guard))
     app.include_router(agent_routes(AgentService(database, config), guard))
     app.include_router(call_routes(CallService(database, dispatcher, config), guard, keys, own))
+    app.include_router(audit_routes(AuditService(database), guard))
     app.add_exception_handler(AppError, answer_app_error)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(RequestValidationError, answer_validation_error)

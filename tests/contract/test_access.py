@@ -25,6 +25,7 @@ COVERED = {
     ("POST", "/v1/auth/sign-in-link"),
     ("GET", "/v1/auth/me"),
     ("POST", "/v1/auth/logout"),
+    ("GET", "/v1/audit-events"),
     ("GET", "/v1/health"),
     ("POST", "/v1/web-calls/token"),
     ("POST", "/v1/calls/web"),

@@ -19,7 +19,7 @@ def agent_routes(service: AgentService, guard: Guard) -> APIRouter:
     @router.post("", status_code=201, responses=errors(401, 403, 413, 415))
     async def create_agent(body: AgentCreate, caller: Annotated[Caller, Depends(guard)]) -> AgentAnswer:
         """Make an agent. Only a name is needed: a model and a voice are made for it."""
-        return await service.create(caller.org_id, body)
+        return await service.create(caller, body)
 
     @router.get("", responses=errors(401, 403))
     async def list_agents(asked: AskedPage, caller: Annotated[Caller, Depends(guard)]) -> Page[AgentAnswer]:
@@ -34,11 +34,11 @@ def agent_routes(service: AgentService, guard: Guard) -> APIRouter:
     @router.patch("/{agent_id}", responses=errors(401, 403, 404, 413, 415))
     async def update_agent(agent_id: str, body: AgentPatch, caller: Annotated[Caller, Depends(guard)]) -> AgentAnswer:
         """Change an agent, from its next call on."""
-        return await service.update(caller.org_id, agent_id, body)
+        return await service.update(caller, agent_id, body)
 
     @router.delete("/{agent_id}", status_code=204, responses=errors(401, 403, 404))
     async def delete_agent(agent_id: str, caller: Annotated[Caller, Depends(guard)]) -> None:
         """Delete an agent. Its calls stay on record."""
-        await service.delete(caller.org_id, agent_id)
+        await service.delete(caller, agent_id)
 
     return router

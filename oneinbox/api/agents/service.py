@@ -5,10 +5,12 @@ from typing import Any
 from oneinbox.api.agents import repo
 from oneinbox.api.agents.schemas import AgentAnswer, AgentCreate, AgentPatch, Transcriber, Tts
 from oneinbox.api.agents.stages import Wish, Wishes, serving_providers
+from oneinbox.api.audit import trail
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database, Rows
 from oneinbox.api.db.owned import fetch_owned
 from oneinbox.api.db.tables import Agent, LanguageModel
+from oneinbox.api.http.auth import Caller
 from oneinbox.api.http.paging import Page, PageRequest
 from oneinbox.api.models.schemas import DEFAULT, ModelCreate
 from oneinbox.api.models.service import make_model, model_not_found
@@ -72,10 +74,11 @@ class AgentService:
         self._database = database
         self._config = config
 
-    async def create(self, org_id: str, body: AgentCreate) -> AgentAnswer:
+    async def create(self, caller: Caller, body: AgentCreate) -> AgentAnswer:
         """Make an agent; its model and voice come with it, in one transaction."""
         async with self._database.write() as rows:
-            agent, model = await add_agent(rows, org_id, body)
+            agent, model = await add_agent(rows, caller.org_id, body)
+            await trail.record(rows, caller, "agent.created", "agent", agent.id)
         return self._answer(agent, model)
 
     async def page(self, org_id: str, asked: PageRequest) -> Page[AgentAnswer]:
@@ -93,16 +96,16 @@ class AgentService:
             raise agent_not_found(agent_id)
         return self._answer(*found)
 
-    async def update(self, org_id: str, agent_id: str, body: AgentPatch) -> AgentAnswer:
+    async def update(self, caller: Caller, agent_id: str, body: AgentPatch) -> AgentAnswer:
         """Change what the body says."""
         said = body.said()
         async with self._database.write() as rows:
-            found = await repo.agent_with_model(rows, org_id, agent_id)
+            found = await repo.agent_with_model(rows, caller.org_id, agent_id)
             if found is None:
                 raise agent_not_found(agent_id)
             agent, model = found
             if "llm_id" in said:
-                model = await _model(rows, org_id, said["llm_id"])
+                model = await _model(rows, caller.org_id, said["llm_id"])
             for name, value in said.items():
                 match name:
                     case "transcriber" | "tts":
@@ -112,15 +115,17 @@ class AgentService:
                     case _:
                         setattr(agent, name, value)
             agent.updated_at = utc_now()
+            await trail.record(rows, caller, "agent.updated", "agent", agent.id)
         return self._answer(agent, model)
 
-    async def delete(self, org_id: str, agent_id: str) -> None:
+    async def delete(self, caller: Caller, agent_id: str) -> None:
         """Delete an agent. Its calls and its model stay."""
         async with self._database.write() as rows:
-            agent = await fetch_owned(rows, Agent, org_id, agent_id)
+            agent = await fetch_owned(rows, Agent, caller.org_id, agent_id)
             if agent is None:
                 raise agent_not_found(agent_id)
             await rows.delete(agent)
+            await trail.record(rows, caller, "agent.deleted", "agent", agent.id)
 
     def _answer(self, agent: Agent, model: LanguageModel) -> AgentAnswer:
         config = self._config

@@ -3,19 +3,22 @@
 This module knows how credentials travel; whose they are is told by an :class:`Authenticator`.
 """
 
-from dataclasses import dataclass
+import hmac
+from dataclasses import dataclass, replace
 from typing import Annotated, Protocol
 
 from fastapi import Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 from starlette.requests import Request
 
+from oneinbox.api.http.errors import request_id_of
 from oneinbox.api.http.own_origin import OwnOrigin
 from oneinbox.core.errors import AppError, ErrorKind
 
 SESSION_COOKIE = "oneinbox_token"
 SECRET_PREFIX = "oi_sk_"  # noqa: S105 - what secret keys begin with, not one of them
 PUBLISHABLE_PREFIX = "oi_pk_"
+_MAX_IP, _MAX_USER_AGENT = 64, 300
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _secret_key_scheme = HTTPBearer(
@@ -37,6 +40,17 @@ publishable_key_scheme = HTTPBearer(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How a request came, as the audit log keeps it."""
+
+    request_id: str | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+    payload_hash: str | None = None
+    """SHA-256 of the body as it was sent, keyed with a secret of the server's: a body may hold a password."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Caller:
     """Who asks, and for which organisation: everything a request may touch belongs to it."""
 
@@ -44,6 +58,7 @@ class Caller:
     user_id: str | None = None
     session_id: str | None = None
     key_id: str | None = None
+    asked: Asked = Asked()
 
 
 class Authenticator(Protocol):
@@ -61,9 +76,10 @@ class Authenticator(Protocol):
 class Guard:
     """The dependency of every route that needs a secret key or a session. Raises ``AppError`` (401, 403)."""
 
-    def __init__(self, authenticator: Authenticator, own: OwnOrigin) -> None:
+    def __init__(self, authenticator: Authenticator, own: OwnOrigin, payload_key: str) -> None:
         self._authenticator = authenticator
         self._own = own
+        self._payload_key = payload_key
 
     async def __call__(
         self,
@@ -73,6 +89,10 @@ class Guard:
     ) -> Caller:
         """Return who is asking."""
         del shown_key, shown_cookie  # they put the schemes into the OpenAPI document; the header is read below
+        caller = await self._caller(request)
+        return replace(caller, asked=await asked_by(request, self._payload_key))
+
+    async def _caller(self, request: Request) -> Caller:
         credential = bearer_of(request)
         if credential is not None:
             return await self._by_header(credential)
@@ -112,6 +132,17 @@ class Guard:
         if caller is None:
             raise invalid_key()
         return caller
+
+
+async def asked_by(request: Request, payload_key: str | None) -> Asked:
+    """Return how the request came; without a key, its body is left out."""
+    body = b"" if payload_key is None or request.method in _SAFE_METHODS else await request.body()
+    return Asked(
+        request_id=request_id_of(request),
+        ip=None if request.client is None else request.client.host[:_MAX_IP],
+        user_agent=(request.headers.get("user-agent") or "")[:_MAX_USER_AGENT] or None,
+        payload_hash=hmac.digest((payload_key or "").encode(), body, "sha256").hex() if body else None,
+    )
 
 
 def bearer_of(request: Request) -> str | None:

@@ -25,7 +25,7 @@ def key_routes(service: KeyService, guard: Guard) -> APIRouter:
         body: PublishableKeyCreate, caller: Annotated[Caller, Depends(guard)]
     ) -> PublishableKeyCreated:
         """Make a key for web pages. It is shown in this answer and never again."""
-        return await service.create(caller.org_id, body)
+        return await service.create(caller, body)
 
     @router.get("", responses=errors(401, 403))
     async def list_publishable_keys(caller: Annotated[Caller, Depends(guard)]) -> list[PublishableKeyAnswer]:
@@ -37,11 +37,11 @@ def key_routes(service: KeyService, guard: Guard) -> APIRouter:
         key_id: str, body: PublishableKeyPatch, caller: Annotated[Caller, Depends(guard)]
     ) -> PublishableKeyAnswer:
         """Change the name or the origins, or pause the key and let it go on."""
-        return await service.update(caller.org_id, key_id, body)
+        return await service.update(caller, key_id, body)
 
     @router.delete("/{key_id}", status_code=204, responses=errors(401, 403, 404))
     async def delete_publishable_key(key_id: str, caller: Annotated[Caller, Depends(guard)]) -> None:
         """Delete a key: it stops working at once."""
-        await service.delete(caller.org_id, key_id)
+        await service.delete(caller, key_id)
 
     return router

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from oneinbox.api.accounts.service import ensure_organisation
+from oneinbox.api.audit import trail
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database
 from oneinbox.api.db.owned import fetch_owned
@@ -63,6 +64,7 @@ async def create_secret_key(database: Database, name: str) -> SecretKey:
             last_used_at=None,
         )
         rows.add(row)
+        await trail.record(rows, Caller(org_id=organisation.id), "api_key.created", "api_key", row.id)
     return SecretKey(id=row.id, key=made.text)
 
 
@@ -107,14 +109,14 @@ class KeyService:
         await self._note_use(row)
         return PageCaller(org_id=row.org_id, key_id=row.id, origin=sent_origins[0])
 
-    async def create(self, org_id: str, body: PublishableKeyCreate) -> PublishableKeyCreated:
+    async def create(self, caller: Caller, body: PublishableKeyCreate) -> PublishableKeyCreated:
         """Make a publishable key."""
         origins = self._canonical(body.allowed_origins)
         made = make_key(PUBLISHABLE)
         now = utc_now()
         row = PublishableKey(
             id=new_id("pk"),
-            org_id=org_id,
+            org_id=caller.org_id,
             name=body.name,
             key_hash=made.hash,
             key_prefix=made.prefix,
@@ -128,6 +130,7 @@ class KeyService:
         )
         async with self._database.write() as rows:
             rows.add(row)
+            await trail.record(rows, caller, "publishable_key.created", "publishable_key", row.id)
         return PublishableKeyCreated.model_validate({**_facts(row), "key": made.text})
 
     async def list_keys(self, org_id: str) -> list[PublishableKeyAnswer]:
@@ -136,27 +139,29 @@ class KeyService:
             found = await repo.publishable_keys(rows, org_id)
         return [PublishableKeyAnswer.model_validate(row) for row in found]
 
-    async def update(self, org_id: str, key_id: str, body: PublishableKeyPatch) -> PublishableKeyAnswer:
+    async def update(self, caller: Caller, key_id: str, body: PublishableKeyPatch) -> PublishableKeyAnswer:
         """Change what the body says."""
         said = body.said()
         if "allowed_origins" in said:
             said["allowed_origins"] = self._canonical(said["allowed_origins"])
         async with self._database.write() as rows:
-            row = await fetch_owned(rows, PublishableKey, org_id, key_id)
+            row = await fetch_owned(rows, PublishableKey, caller.org_id, key_id)
             if row is None:
                 raise _not_found(key_id)
             for name, value in said.items():
                 setattr(row, name, value)
             row.updated_at = utc_now()
+            await trail.record(rows, caller, "publishable_key.updated", "publishable_key", row.id)
         return PublishableKeyAnswer.model_validate(row)
 
-    async def delete(self, org_id: str, key_id: str) -> None:
+    async def delete(self, caller: Caller, key_id: str) -> None:
         """Delete a key: it stops working at once."""
         async with self._database.write() as rows:
-            row = await fetch_owned(rows, PublishableKey, org_id, key_id)
+            row = await fetch_owned(rows, PublishableKey, caller.org_id, key_id)
             if row is None:
                 raise _not_found(key_id)
             await rows.delete(row)
+            await trail.record(rows, caller, "publishable_key.deleted", "publishable_key", row.id)
 
     def _canonical(self, origins: Sequence[str]) -> list[str]:
         try:

@@ -19,7 +19,7 @@ def model_routes(service: ModelService, guard: Guard) -> APIRouter:
     @router.post("", status_code=201, responses=errors(401, 403, 413, 415))
     async def create_model(body: ModelCreate, caller: Annotated[Caller, Depends(guard)]) -> ModelAnswer:
         """Make a language model set-up, to be used by any number of agents."""
-        return await service.create(caller.org_id, body)
+        return await service.create(caller, body)
 
     @router.get("", responses=errors(401, 403))
     async def list_models(asked: AskedPage, caller: Annotated[Caller, Depends(guard)]) -> Page[ModelAnswer]:
@@ -34,11 +34,11 @@ def model_routes(service: ModelService, guard: Guard) -> APIRouter:
     @router.patch("/{model_id}", responses=errors(401, 403, 404, 413, 415))
     async def update_model(model_id: str, body: ModelPatch, caller: Annotated[Caller, Depends(guard)]) -> ModelAnswer:
         """Change a model. Every agent that uses it follows, from its next call on."""
-        return await service.update(caller.org_id, model_id, body)
+        return await service.update(caller, model_id, body)
 
     @router.delete("/{model_id}", status_code=204, responses=errors(401, 403, 404, 409))
     async def delete_model(model_id: str, caller: Annotated[Caller, Depends(guard)]) -> None:
         """Delete a model that no agent uses."""
-        await service.delete(caller.org_id, model_id)
+        await service.delete(caller, model_id)
 
     return router

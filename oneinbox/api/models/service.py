@@ -1,8 +1,10 @@
 """Language models: the rules."""
 
+from oneinbox.api.audit import trail
 from oneinbox.api.db.database import Database
 from oneinbox.api.db.owned import fetch_owned
 from oneinbox.api.db.tables import LanguageModel
+from oneinbox.api.http.auth import Caller
 from oneinbox.api.http.paging import Page, PageRequest
 from oneinbox.api.models import repo
 from oneinbox.api.models.schemas import ModelAnswer, ModelCreate, ModelPatch
@@ -25,11 +27,12 @@ class ModelService:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, org_id: str, body: ModelCreate) -> ModelAnswer:
+    async def create(self, caller: Caller, body: ModelCreate) -> ModelAnswer:
         """Make a model."""
-        row = make_model(org_id, body)
+        row = make_model(caller.org_id, body)
         async with self._database.write() as rows:
             rows.add(row)
+            await trail.record(rows, caller, "model.created", "model", row.id)
         return ModelAnswer.model_validate(row)
 
     async def page(self, org_id: str, asked: PageRequest) -> Page[ModelAnswer]:
@@ -47,11 +50,11 @@ class ModelService:
             raise model_not_found(model_id)
         return ModelAnswer.model_validate(row)
 
-    async def update(self, org_id: str, model_id: str, body: ModelPatch) -> ModelAnswer:
+    async def update(self, caller: Caller, model_id: str, body: ModelPatch) -> ModelAnswer:
         """Change what the body says: a new provider needs its model's name with it (null: the provider's default)."""
         said = body.said()
         async with self._database.write() as rows:
-            row = await fetch_owned(rows, LanguageModel, org_id, model_id)
+            row = await fetch_owned(rows, LanguageModel, caller.org_id, model_id)
             if row is None:
                 raise model_not_found(model_id)
             if said.get("provider", row.provider) != row.provider and "model" not in said:
@@ -65,15 +68,16 @@ class ModelService:
             for name, value in said.items():
                 setattr(row, name, value)
             row.updated_at = utc_now()
+            await trail.record(rows, caller, "model.updated", "model", row.id)
         return ModelAnswer.model_validate(row)
 
-    async def delete(self, org_id: str, model_id: str) -> None:
+    async def delete(self, caller: Caller, model_id: str) -> None:
         """Delete a model that no agent uses."""
         async with self._database.write() as rows:
-            row = await fetch_owned(rows, LanguageModel, org_id, model_id)
+            row = await fetch_owned(rows, LanguageModel, caller.org_id, model_id)
             if row is None:
                 raise model_not_found(model_id)
-            users = await repo.agents_using(rows, org_id, model_id, _MAX_NAMED + 1)
+            users = await repo.agents_using(rows, caller.org_id, model_id, _MAX_NAMED + 1)
             if users:
                 named = ", ".join(f"{name} ({agent_id})" for agent_id, name in users[:_MAX_NAMED])
                 more = " and others" if len(users) > _MAX_NAMED else ""
@@ -83,6 +87,7 @@ class ModelService:
                     ErrorKind.CONFLICT,
                 )
             await rows.delete(row)
+            await trail.record(rows, caller, "model.deleted", "model", row.id)
 
 
 def model_not_found(model_id: str, *, param: str | None = None) -> AppError:

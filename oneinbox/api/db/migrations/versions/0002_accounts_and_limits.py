@@ -3,9 +3,53 @@
 Revision ID: 0002
 """
 
+import sqlalchemy as sa
+from alembic import op
+
+from oneinbox.api.db.columns import UtcDateTime
+
 revision = "0002"
 down_revision = "0001"
 
 
 def upgrade() -> None:
     """Make the tables."""
+    _audit()
+
+
+def _audit() -> None:
+    op.create_table(
+        "audit_events",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("org_id", sa.Text(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=True),
+        sa.Column("api_key_id", sa.Text(), nullable=True),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("resource_type", sa.Text(), nullable=False),
+        sa.Column("resource_id", sa.Text(), nullable=True),
+        sa.Column("request_id", sa.Text(), nullable=True),
+        sa.Column("ip", sa.Text(), nullable=True),
+        sa.Column("user_agent", sa.Text(), nullable=True),
+        sa.Column("payload_hash", sa.Text(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["org_id"], ["organisations.id"], name=op.f("fk_audit_events_org_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_events")),
+        sa.UniqueConstraint("org_id", "seq", name=op.f("uq_audit_events_org_id_seq")),
+    )
+    op.create_index(
+        op.f("ix_audit_events_org_id_action_seq"), "audit_events", ["org_id", "action", "seq"], unique=False
+    )
+    op.create_table(
+        "audit_heads",
+        sa.Column("org_id", sa.Text(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["org_id"], ["organisations.id"], name=op.f("fk_audit_heads_org_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("org_id", name=op.f("pk_audit_heads")),
+    )

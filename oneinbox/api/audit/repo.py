@@ -1,0 +1,76 @@
+"""Queries over the audit log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from oneinbox.api.db.database import Rows
+from oneinbox.api.db.owned import insert_once
+from oneinbox.api.db.tables import AuditEvent, AuditHead
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventFilter:
+    """Which events are asked for; ``None``: whichever."""
+
+    action: str | None = None
+    resource_type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    user_id: str | None = None
+    api_key_id: str | None = None
+
+
+async def lock_head(rows: Rows, org_id: str) -> AuditHead:
+    """Return the end of the organisation's chain, for a change; nobody else adds to it until the transaction ends."""
+    head = await rows.get(AuditHead, org_id, with_for_update=True)
+    if head is None:
+        await insert_once(rows, AuditHead, {"org_id": org_id, "seq": 0, "hash": ""})
+        head = await rows.get_one(AuditHead, org_id, with_for_update=True)
+    return head
+
+
+async def all_heads(rows: Rows) -> Sequence[AuditHead]:
+    """Return the end of every organisation's chain."""
+    return (await rows.execute(select(AuditHead))).scalars().all()
+
+
+async def organisations_with_events(rows: Rows) -> Sequence[str]:
+    """Return the organisations that have events."""
+    return (await rows.execute(select(AuditEvent.org_id).distinct())).scalars().all()
+
+
+async def events_after(rows: Rows, org_id: str, seq: int, limit: int) -> Sequence[AuditEvent]:
+    """Return the events that follow ``seq``, in order."""
+    query = (
+        select(AuditEvent)
+        .where(AuditEvent.org_id == org_id, AuditEvent.seq > seq)
+        .order_by(AuditEvent.seq)
+        .limit(limit)
+        .execution_options(populate_existing=True)
+    )
+    return (await rows.execute(query)).scalars().all()
+
+
+async def newest_events(
+    rows: Rows, org_id: str, wanted: EventFilter, *, before: int | None, limit: int
+) -> Sequence[AuditEvent]:
+    """Return events, newest first; ``before``: only those with a smaller ``seq``."""
+    query = select(AuditEvent).where(AuditEvent.org_id == org_id)
+    if before is not None:
+        query = query.where(AuditEvent.seq < before)
+    if wanted.action is not None:
+        query = query.where(AuditEvent.action == wanted.action)
+    if wanted.resource_type is not None:
+        query = query.where(AuditEvent.resource_type == wanted.resource_type)
+    if wanted.since is not None:
+        query = query.where(AuditEvent.created_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(AuditEvent.created_at < wanted.until)
+    if wanted.user_id is not None:
+        query = query.where(AuditEvent.user_id == wanted.user_id)
+    if wanted.api_key_id is not None:
+        query = query.where(AuditEvent.api_key_id == wanted.api_key_id)
+    return (await rows.execute(query.order_by(AuditEvent.seq.desc()).limit(limit))).scalars().all()
