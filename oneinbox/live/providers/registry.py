@@ -18,6 +18,7 @@ import msgspec
 
 from oneinbox.core.errors import ProviderError, Stage
 from oneinbox.core.spec import CallSpec, StageSpec
+from oneinbox.core.tasks import TaskScope
 from oneinbox.live.engine.ports import Llm, Stt, Tts
 from oneinbox.live.providers.openai_compatible.http import Endpoint, open_client
 from oneinbox.live.providers.openai_compatible.llm import ChatCompletions
@@ -64,6 +65,7 @@ class ProviderHub:
         self._clients: dict[tuple[str, str | None], httpx.AsyncClient] = {}
         self._certificates: ssl.SSLContext | None = None
         self._demo: DemoDesk | None = None
+        self._scope = TaskScope("providers")
 
     async def start(self) -> None:
         """Be ready for calls. What is shared is made when the first call needs it."""
@@ -92,6 +94,7 @@ class ProviderHub:
 
     async def aclose(self) -> None:
         """Close every connection, and end the demo's process and threads."""
+        await self._scope.aclose()
         clients = list(self._clients.values())
         self._clients.clear()
         for client in clients:
@@ -145,7 +148,7 @@ class ProviderHub:
             return refuse(name, "the base_url is not an address")
         except ValueError as error:
             return refuse(name, str(error))
-        return make(Endpoint(client, stage, stage_spec.api_key, self._patience), options)
+        return make(Endpoint(client, self._scope, stage, stage_spec.api_key, self._patience), options)
 
     def _client(self, spec: StageSpec) -> httpx.AsyncClient:
         place = (base_url(spec), spec.api_key)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from oneinbox.core.errors import ProviderError, ProviderErrorKind, Stage
 from oneinbox.core.spec import LlmSpec, TtsSpec
+from oneinbox.core.tasks import TaskScope
 from oneinbox.live.audio.resample import Resampler
 from oneinbox.live.engine.ports import ChatMessage, ReplyPart, TextDelta, ToolCall
 from oneinbox.live.providers.openai_compatible.http import Endpoint, open_client
@@ -38,7 +39,7 @@ def answering(stage: Stage, pieces: Sequence[bytes], content_type: str | None, s
     headers = {"Content-Type": content_type} if content_type else {}
     transport = httpx.MockTransport(lambda _: httpx.Response(status, headers=headers, stream=_Body(pieces)))
     client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1/v1/")
-    return Endpoint(client, stage, KEY, Patience())
+    return Endpoint(client, TaskScope("test"), stage, KEY, Patience())
 
 
 def reply(pieces: Sequence[bytes], content_type: str | None = SSE) -> list[ReplyPart]:

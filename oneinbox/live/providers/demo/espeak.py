@@ -176,7 +176,8 @@ async def _read_frame(process: asyncio.subprocess.Process) -> tuple[int, int, by
 async def speak_twice(process: EspeakProcess, text: str, voice: str, words_per_minute: int) -> AsyncGenerator[bytes]:
     """Like ``EspeakProcess.speak``, but a text whose process died is spoken once again.
 
-    espeak-ng takes exactly as long over the same text each time, so the second try goes on where the first broke off.
+    espeak-ng takes equally long over the same text each time (to about a hundredth of a second a sentence), so the
+    second try goes on where the first broke off.
     """
     given = 0
     try:

@@ -5,7 +5,8 @@ completion" and "Streaming". Reasoning text (``reasoning_content``) is not spoke
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Any, Literal
 
 import msgspec
@@ -80,39 +81,42 @@ class ChatCompletions:
             if answer.content_type not in ("text/event-stream", ""):
                 raise self._endpoint.nonsense(f"expected text/event-stream, got {answer.content_type}")
             calls = _ToolCalls()
-            spoke = finished = False
-            async for chunk in self._chunks(answer):
-                for choice in (chunk.choices or [])[:1]:
-                    finished = finished or choice.finish_reason is not None
-                    delta = choice.delta or _Delta()
-                    calls.add(delta.tool_calls or [])
-                    if delta.content:
-                        spoke = True
-                        yield TextDelta(delta.content)
-                if chunk is _END:
-                    finished = True
-                    break
+            spoke = False
+            why = None
+            async with aclosing(self._chunks(answer)) as chunks:
+                async for chunk in chunks:
+                    for choice in (chunk.choices or [])[:1]:
+                        why = choice.finish_reason or why
+                        delta = choice.delta or _Delta()
+                        calls.add(delta.tool_calls or [])
+                        if delta.content:
+                            spoke = spoke or not delta.content.isspace()
+                            yield TextDelta(delta.content)
             asked = self._whole(calls)
             for call in asked:
                 yield call
-            if not (spoke or asked or finished):
-                raise self._endpoint.nonsense("the stream ended before it said anything")
+            if not (spoke or asked):
+                # To be asked again, or to hear an apology, is better for the caller than a silence nobody explains.
+                raise self._endpoint.nonsense(f"the model answered nothing (finish_reason: {why})")
 
-    async def _chunks(self, answer: Answer) -> AsyncIterator[_Chunk]:
-        """Yield the chunks, then ``_END`` where the server says that it is done."""
+    async def _chunks(self, answer: Answer) -> AsyncGenerator[_Chunk]:
+        """Yield the chunks; after ``[DONE]`` nothing counts any more."""
         parser = SseParser()
         try:
-            async for piece in answer.pieces():
-                for data in parser.push(piece):
-                    yield self._chunk(data)
+            async with aclosing(answer.pieces()) as pieces:
+                async for piece in pieces:
+                    for data in parser.push(piece):
+                        if data.strip() == _DONE:
+                            await answer.drain()
+                            return
+                        yield self._chunk(data)
             for data in parser.finish():
-                yield self._chunk(data)
+                if data.strip() != _DONE:
+                    yield self._chunk(data)
         except SseError as error:
             raise self._endpoint.nonsense(str(error)) from None
 
     def _chunk(self, data: str) -> _Chunk:
-        if data.strip() == _DONE:
-            return _END
         try:
             chunk = _CHUNK.decode(data)
         except msgspec.DecodeError:
@@ -160,9 +164,6 @@ class ChatCompletions:
         if self._tools:
             body["tools"] = [_wire_tool(tool) for tool in self._tools]
         return {**body, **self._options.extra_body}
-
-
-_END = _Chunk()
 
 
 def _wire_tool(tool: ToolSpec) -> dict[str, Any]:

@@ -8,6 +8,7 @@ dropped, and the whole is sent again at the next end.
 
 import asyncio
 import io
+import re
 import wave
 from collections import deque
 from collections.abc import AsyncIterator
@@ -65,7 +66,7 @@ class AudioTranscriptions:
     async def _ask(self, pcm: bytes) -> str:
         fields = {"model": self._spec.model or DEFAULT_MODELS[Stage.STT], "response_format": "json"}
         if self._spec.language:
-            fields["language"] = self._spec.language
+            fields["language"] = re.split("[-_]", self._spec.language)[0].lower()  # ISO 639-1, without a region
         fields.update({name: str(value) for name, value in self._options.extra_body.items()})
         file = ("utterance.wav", wav_file(pcm), "audio/wav")
         async with self._endpoint.stream("audio/transcriptions", data=fields, files={"file": file}) as answer:
