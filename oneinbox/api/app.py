@@ -29,7 +29,9 @@ from oneinbox.api.http.auth import Caller, Guard
 from oneinbox.api.http.context import LastResort, RequestId
 from oneinbox.api.http.cors import CrossOriginRoute
 from oneinbox.api.http.errors import answer_app_error, answer_http_error, answer_validation_error
+from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.api.http.own_origin import OwnOrigin
+from oneinbox.api.idempotency.store import IdempotencyStore
 from oneinbox.api.keys.origins import parse_sent_origin
 from oneinbox.api.keys.routes import key_routes
 from oneinbox.api.keys.service import KeyService, origin_not_allowed
@@ -77,16 +79,18 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
         generate_unique_id_function=_operation_id,
     )
     app.state.max_body_bytes = config.max_body_bytes
+    answers = app.state.answers = IdempotencyStore(database, config.session_secret)
     own = OwnOrigin(config.public_url)
     keys = KeyService(database, config)
     accounts = AccountService(database, config)
+    outbound = OutboundGuard(config.outbound)
     guard = Guard(Credentials(keys, accounts), own, config.session_secret)
     app.include_router(_health_routes())
     app.include_router(account_routes(accounts, guard, own))
     app.include_router(key_routes(keys, guard))
     app.include_router(model_routes(ModelService(database), guard))
     app.include_router(agent_routes(AgentService(database, config), guard))
-    app.include_router(call_routes(CallService(database, dispatcher, config), guard, keys, own))
+    app.include_router(call_routes(CallService(database, dispatcher, config, outbound), guard, keys, own))
     app.include_router(audit_routes(AuditService(database), guard))
     app.add_exception_handler(AppError, answer_app_error)
     app.add_exception_handler(HTTPException, answer_http_error)

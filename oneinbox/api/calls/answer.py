@@ -33,7 +33,7 @@ _SPEAKER = {Role.AGENT: "Agent", Role.USER: "User"}
 def call_answer(history: CallHistory) -> CallAnswer:
     """Return the record as the wire shows it."""
     call = history.call
-    messages = sorted(history.messages, key=_place)
+    messages = in_order(history.messages)
     duration_s = call.duration_seconds
     return CallAnswer(
         id=call.id,
@@ -51,7 +51,7 @@ def call_answer(history: CallHistory) -> CallAnswer:
         duration_seconds=duration_s,
         end_reason=call.end_reason,
         end_owner=None if call.end_reason is None else EndReason(call.end_reason).owner.value,
-        transcript=_transcript(messages),
+        transcript=transcript_of(messages),
         messages=[CallMessageAnswer.model_validate(message) for message in messages],
         recording_url=None,
         analysis=None,
@@ -60,7 +60,7 @@ def call_answer(history: CallHistory) -> CallAnswer:
         cost_cents=None,
         metadata=call.custom_metadata,
         twilio_call_sid=None,
-        outcome=None,
+        outcome=call.outcome,
         ai_summary=None,
         credits_used=None if duration_s is None else round(duration_s / _SECONDS_PER_CREDIT, 4),
         created_at=call.created_at,
@@ -73,7 +73,13 @@ def _place(message: CallMessage) -> tuple[float, int, bool]:
     return message.start_s, message.turn, message.role == Role.AGENT
 
 
-def _transcript(messages: list[CallMessage]) -> str | None:
+def in_order(messages: Iterable[CallMessage]) -> list[CallMessage]:
+    """Return the turns as they were spoken."""
+    return sorted(messages, key=_place)
+
+
+def transcript_of(messages: list[CallMessage]) -> str | None:
+    """Return the whole conversation as text; ``None`` where nothing was said."""
     lines = [f"{_SPEAKER[Role(message.role)]}: {message.content}" for message in messages]
     return "\n".join(lines) or None
 

@@ -6,13 +6,14 @@ Laws:
 2. Each event is a short transaction of its own: a call is not a request, and a crash loses no finished turn.
 3. Order and number do not matter: an event that comes twice, or late, changes nothing that a later one has settled.
 4. After :meth:`Recorder.fail_all_open` no call of an earlier run is left without an end.
+5. Webhooks are told of a change in its own transaction: of the start once, and of one end, after everything else.
 """
 
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
-from oneinbox.api.calls import repo
+from oneinbox.api.calls import repo, telling
 from oneinbox.api.db.database import Database, Rows
 from oneinbox.api.db.tables import Call, CallFault, CallLatency, CallMessage
 from oneinbox.core.clock import utc_now
@@ -36,8 +37,10 @@ _log = logging.getLogger(__name__)
 class Recorder:
     """The only writer of a call's status once the call was handed to a worker."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, server_id: str | None = None) -> None:
         self._database = database
+        self._server_id = server_id
+        """Whose calls an earlier run left open; ``None``: all calls are this server's."""
 
     async def record(self, event: AnyCallEvent) -> None:
         """Record one event. One of a call that is not on record is logged and dropped."""
@@ -48,7 +51,7 @@ class Recorder:
                 return
             match event:
                 case MessageAdded():
-                    await repo.put_message(rows, _message(call, event))
+                    await self._add_message(rows, call, event)
                 case LatencyMeasured():
                     await repo.put_latency(rows, _latency(call, event))
                 case ProviderFailed():
@@ -56,7 +59,7 @@ class Recorder:
                 case _:
                     if CallStatus(call.status).final:
                         return
-                    _advance(call, event)
+                    await self._advance(rows, call, event)
             repo.touch(call, utc_now())
 
     async def fail_calls(self, call_ids: Sequence[str], reason: EndReason) -> None:
@@ -66,14 +69,15 @@ class Recorder:
             for call in await repo.lock_open_calls(rows, call_ids):
                 duration_s = 0.0 if call.started_at is None else max((now - call.started_at).total_seconds(), 0.0)
                 _end(call, reason, duration_s)
+                await telling.tell_end(rows, call)
 
     async def fail_all_open(self, reason: EndReason = EndReason.SERVER_LOST) -> int:
-        """End every call that an earlier run of the server left open; returns how many there were.
+        """End every call that an earlier run of this server left open; returns how many there were.
 
         Nobody saw when such a call died: it counts until its last recorded turn.
         """
         async with self._database.write() as rows:
-            left_open = await repo.lock_open_calls(rows)
+            left_open = await repo.lock_open_calls(rows, server_id=self._server_id)
             for call in left_open:
                 await self._end_unseen(rows, call, reason)
         if left_open:
@@ -86,6 +90,26 @@ class Recorder:
         _end(call, reason, duration_s)
         if call.started_at is not None:
             call.ended_at = call.started_at + timedelta(seconds=duration_s)
+        await telling.tell_end(rows, call)
+
+    @staticmethod
+    async def _advance(
+        rows: Rows, call: Call, event: CallPrepared | ParticipantJoined | CallActive | GreetingStarted | CallEnded
+    ) -> None:
+        had_started = call.started_at is not None
+        _advance(call, event)
+        if call.started_at is not None and not had_started:
+            await telling.tell_start(rows, call)
+        if CallStatus(call.status).final:
+            await telling.tell_end(rows, call)
+
+    @staticmethod
+    async def _add_message(rows: Rows, call: Call, event: MessageAdded) -> None:
+        message = _message(call, event)
+        told_already = await repo.has_message(rows, message)
+        await repo.put_message(rows, message)
+        if not told_already and not CallStatus(call.status).final:
+            await telling.tell_message(rows, call, message)
 
 
 def _advance(call: Call, event: CallPrepared | ParticipantJoined | CallActive | GreetingStarted | CallEnded) -> None:

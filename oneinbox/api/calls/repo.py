@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from oneinbox.api.db.database import Rows
@@ -42,18 +42,58 @@ async def get_call(rows: Rows, org_id: str, call_id: str) -> Call | None:
     return await fetch_owned(rows, Call, org_id, call_id)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CallFilter:
+    """Which calls are asked for; ``None``: whichever."""
+
+    agent_id: str | None = None
+    status: str | None = None
+    end_reason: str | None = None
+    outcome: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 async def page_of_calls(
-    rows: Rows, org_id: str, *, agent_id: str | None, status: str | None, limit: int, offset: int
+    rows: Rows, org_id: str, wanted: CallFilter, *, limit: int, offset: int
 ) -> tuple[list[Call], int]:
     """Return one page of the organisation's calls, newest first, and how many there are."""
-    if agent_id is not None and not is_plausible_id(agent_id):
-        return [], 0
+    query = _wanted(org_id, wanted)
+    return ([], 0) if query is None else await fetch_page(rows, query, Call, limit, offset)
+
+
+async def calls_after(
+    rows: Rows, org_id: str, wanted: CallFilter, *, after: tuple[datetime, str] | None, limit: int
+) -> list[Call]:
+    """Return the organisation's calls older than ``after`` (moment and id), newest first."""
+    query = _wanted(org_id, wanted)
+    if query is None:
+        return []
+    if after is not None:
+        moment, call_id = after
+        query = query.where(or_(Call.created_at < moment, and_(Call.created_at == moment, Call.id < call_id)))
+    page = query.order_by(Call.created_at.desc(), Call.id.desc()).limit(limit)
+    return list((await rows.execute(page)).scalars())
+
+
+def _wanted(org_id: str, wanted: CallFilter) -> Select[Call] | None:
+    """Return the query; ``None`` where nothing can fit."""
+    if wanted.agent_id is not None and not is_plausible_id(wanted.agent_id):
+        return None
     query = select(Call).where(Call.org_id == org_id)
-    if agent_id is not None:
-        query = query.where(Call.agent_id == agent_id)
-    if status is not None:
-        query = query.where(Call.status == status)
-    return await fetch_page(rows, query, Call, limit, offset)
+    for column, value in (
+        (Call.agent_id, wanted.agent_id),
+        (Call.status, wanted.status),
+        (Call.end_reason, wanted.end_reason),
+        (Call.outcome, wanted.outcome),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.since is not None:
+        query = query.where(Call.created_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(Call.created_at < wanted.until)
+    return query
 
 
 async def histories(rows: Rows, calls: Sequence[Call]) -> list[CallHistory]:
@@ -79,12 +119,22 @@ async def lock_call(rows: Rows, call_id: str) -> Call | None:
     return await rows.get(Call, call_id, with_for_update=True)
 
 
-async def lock_open_calls(rows: Rows, call_ids: Iterable[str] | None = None) -> list[Call]:
-    """Return the calls that have not ended (of these, or of all organisations), for a change."""
+async def lock_open_calls(
+    rows: Rows, call_ids: Iterable[str] | None = None, *, server_id: str | None = None
+) -> list[Call]:
+    """Return the calls that have not ended (of these, of this server, or of all organisations), for a change."""
     query = select(Call).where(Call.ended_at.is_(None)).with_for_update()
     if call_ids is not None:
         query = query.where(Call.id.in_(list(call_ids)))
+    if server_id is not None:
+        query = query.where(or_(Call.server_id == server_id, Call.server_id.is_(None)))
     return list((await rows.execute(query)).scalars())
+
+
+async def has_message(rows: Rows, message: CallMessage) -> bool:
+    """Whether the message is stored already, word for word."""
+    stored = await rows.get(CallMessage, (message.call_id, message.id))
+    return stored is not None and stored.content == message.content
 
 
 async def put_message(rows: Rows, message: CallMessage) -> None:

@@ -3,18 +3,29 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Security
+from pydantic import AwareDatetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oneinbox.api.calls.schemas import CallAnswer, Status, WebCallAnswer, WebCallRequest, WebCallTokenRequest
+from oneinbox.api.calls.repo import CallFilter
+from oneinbox.api.calls.schemas import (
+    CallAnswer,
+    CallPatch,
+    Status,
+    WebCallAnswer,
+    WebCallRequest,
+    WebCallTokenRequest,
+)
 from oneinbox.api.calls.service import Asker, CallService
 from oneinbox.api.http.auth import Caller, Guard, bearer_of, publishable_key_scheme
 from oneinbox.api.http.body import JsonRoute
+from oneinbox.api.http.cursor import AskedByCursor, CursorPage
 from oneinbox.api.http.documented import errors
 from oneinbox.api.http.own_origin import OwnOrigin
 from oneinbox.api.http.paging import AskedPage, Page
 from oneinbox.api.keys.service import KeyService, PageCaller
 from oneinbox.core.errors import AppError, ErrorKind
+from oneinbox.core.events import EndReason
 
 TOKEN_PATH = "/v1/web-calls/token"  # noqa: S105 - an address
 _MAX_ID = 255
@@ -39,6 +50,23 @@ class PageGuard:
                 ErrorKind.UNAUTHENTICATED,
             )
         return await self._keys.by_publishable_key(key, request.headers.getlist("origin"))
+
+
+def _filter(
+    *,
+    agent_id: Annotated[str | None, Query(max_length=_MAX_ID)] = None,
+    status: Annotated[Status | None, Query()] = None,
+    end_reason: Annotated[EndReason | None, Query()] = None,
+    outcome: Annotated[str | None, Query(max_length=100, description="As it stands on the record.")] = None,
+    since: Annotated[AwareDatetime | None, Query(description="Made then or later.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Made before.")] = None,
+) -> CallFilter:
+    """Return which calls a list is asked for."""
+    if "\0" in (outcome or ""):
+        outcome = ""  # no record holds it, and Postgres would refuse it
+    return CallFilter(
+        agent_id=agent_id, status=status, end_reason=end_reason, outcome=outcome, since=since, until=until
+    )
 
 
 def call_routes(service: CallService, guard: Guard, keys: KeyService, own: OwnOrigin) -> APIRouter:
@@ -73,18 +101,27 @@ def call_routes(service: CallService, guard: Guard, keys: KeyService, own: OwnOr
 
     @router.get("/v1/calls", responses=errors(401, 403))
     async def list_calls(
-        asked: AskedPage,
-        caller: Annotated[Caller, Depends(guard)],
-        agent_id: Annotated[str | None, Query(max_length=_MAX_ID)] = None,
-        status: Annotated[Status | None, Query()] = None,
+        asked: AskedPage, wanted: Annotated[CallFilter, Depends(_filter)], caller: Annotated[Caller, Depends(guard)]
     ) -> Page[CallAnswer]:
         """List the calls, newest first."""
-        return await service.page(caller.org_id, asked, agent_id=agent_id, status=status)
+        return await service.page(caller.org_id, asked, wanted)
+
+    @router.get("/v1/calls/cursor", responses=errors(401, 403))
+    async def list_calls_by_cursor(
+        asked: AskedByCursor, wanted: Annotated[CallFilter, Depends(_filter)], caller: Annotated[Caller, Depends(guard)]
+    ) -> CursorPage[CallAnswer]:
+        """List the calls, newest first, page by page: calls that are made meanwhile move nothing."""
+        return await service.cursor_page(caller.org_id, asked, wanted)
 
     @router.get("/v1/calls/{call_id}", responses=errors(401, 403, 404))
     async def get_call(call_id: str, caller: Annotated[Caller, Depends(guard)]) -> CallAnswer:
         """Read one call's record, live or ended."""
         return await service.get(caller.org_id, call_id)
+
+    @router.patch("/v1/calls/{call_id}", responses=errors(401, 403, 404, 413, 415))
+    async def update_call(call_id: str, body: CallPatch, caller: Annotated[Caller, Depends(guard)]) -> CallAnswer:
+        """Set a call's outcome, live or ended."""
+        return await service.update(caller, call_id, body)
 
     @router.post("/v1/calls/{call_id}/stop", responses=errors(401, 403, 404))
     async def stop_call(call_id: str, caller: Annotated[Caller, Depends(guard)]) -> CallAnswer:

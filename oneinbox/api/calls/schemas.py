@@ -1,16 +1,19 @@
 """Calls on the wire."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from oneinbox.api.agents.schemas import ServingProviders
-from oneinbox.api.http.fields import Answer, Body, JsonObject, Pace, Ratio, Text, Variables, Word
+from oneinbox.api.http.fields import Answer, Body, JsonObject, Pace, Ratio, Text, Variables, Word, absent
 from oneinbox.api.models.schemas import Temperature
 
 Status = Literal["queued", "initiated", "in_progress", "completed", "failed"]
 CallType = Literal["web", "outbound", "inbound"]
+
+OutcomeWord = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z][A-Za-z0-9]*(?:[ _-][A-Za-z0-9]+)*$")]
+WebhookUrl = Annotated[str, Field(min_length=1, max_length=2048)]
 
 _VARIABLES = "Fill `{{name}}` in the prompt and the first message."
 _METADATA = "Kept on the call's record, and given back with it."
@@ -67,6 +70,19 @@ class WebCallRequest(WebCallTokenRequest):
     """A web call, asked for by a server."""
 
     overrides: CallOverrides | None = None
+    webhook_url: WebhookUrl | None = Field(
+        default=None,
+        description="Told of everything that happens in this call, in addition to the webhooks that are set up. Signed "
+        "with the secret of `GET /v1/webhooks/call-secret`.",
+    )
+
+
+class CallPatch(Body):
+    """What to change of a call's record. Null takes the outcome off."""
+
+    outcome: OutcomeWord | None = Field(
+        default_factory=absent, description="Such as `not_interested`; kept as `Not Interested`."
+    )
 
 
 class WebCallAnswer(Answer):

@@ -1,11 +1,13 @@
 """Calls: the rules."""
 
 import asyncio
+import re
 import secrets
 from dataclasses import dataclass
 
 from oneinbox.api.agents.repo import agent_with_model
 from oneinbox.api.agents.service import agent_not_found
+from oneinbox.api.audit import trail
 from oneinbox.api.calls import repo
 from oneinbox.api.calls.answer import call_answer
 from oneinbox.api.calls.dispatcher import Dispatcher
@@ -14,7 +16,7 @@ from oneinbox.api.calls.resolve import CallNames, make_spec
 from oneinbox.api.calls.schemas import (
     CallAnswer,
     CallOverrides,
-    Status,
+    CallPatch,
     WebCallAnswer,
     WebCallRequest,
     WebCallTokenRequest,
@@ -22,6 +24,9 @@ from oneinbox.api.calls.schemas import (
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database
 from oneinbox.api.db.tables import Agent, Call, LanguageModel
+from oneinbox.api.http.auth import Caller
+from oneinbox.api.http.cursor import CursorPage, CursorRequest, Place
+from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.api.http.paging import Page, PageRequest
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
@@ -49,10 +54,11 @@ class Asker:
 class CallService:
     """Starting, reading, stopping and deleting calls."""
 
-    def __init__(self, database: Database, dispatcher: Dispatcher, config: ApiConfig) -> None:
+    def __init__(self, database: Database, dispatcher: Dispatcher, config: ApiConfig, outbound: OutboundGuard) -> None:
         self._database = database
         self._dispatcher = dispatcher
         self._config = config
+        self._outbound = outbound
         self._recorder = Recorder(database)
 
     # ---- starting -------------------------------------------------------------------------------------------------
@@ -63,6 +69,8 @@ class CallService:
         When any of this fails nothing of the call is left.
         """
         overrides = body.overrides if isinstance(body, WebCallRequest) else None
+        if (webhook_url := _webhook_url(body)) is not None:
+            self._outbound.require(webhook_url, param="webhook_url")
         async with self._database.read() as rows:
             found = await agent_with_model(rows, asker.org_id, body.agent_id)
         if found is None:
@@ -102,7 +110,8 @@ class CallService:
             spec = make_spec(
                 agent, model, overrides=overrides, variables=body.variables or {}, names=names, config=self._config
             )
-            call = _new_call(spec, asker, model, body)
+            call = _new_call(spec, asker, agent, model, body)
+            call.server_id = self._config.server_id
             try:
                 async with self._database.write() as rows:
                     await repo.add_call(rows, call)
@@ -125,17 +134,39 @@ class CallService:
 
     # ---- reading --------------------------------------------------------------------------------------------------
 
-    async def page(
-        self, org_id: str, asked: PageRequest, *, agent_id: str | None, status: Status | None
-    ) -> Page[CallAnswer]:
+    async def page(self, org_id: str, asked: PageRequest, wanted: repo.CallFilter) -> Page[CallAnswer]:
         """Return one page of calls, newest first."""
         async with self._database.read() as rows:
-            found, total = await repo.page_of_calls(
-                rows, org_id, agent_id=agent_id, status=status, limit=asked.limit, offset=asked.offset
-            )
+            found, total = await repo.page_of_calls(rows, org_id, wanted, limit=asked.limit, offset=asked.offset)
             histories = await repo.histories(rows, found)
         items = [call_answer(history) for history in histories]
         return Page(items=items, total=total, limit=asked.limit, offset=asked.offset)
+
+    async def cursor_page(self, org_id: str, asked: CursorRequest, wanted: repo.CallFilter) -> CursorPage[CallAnswer]:
+        """Return one page of calls, newest first; calls made meanwhile shift nothing."""
+        after = None if asked.after is None else (asked.after.created_at, asked.after.id)
+        async with self._database.read() as rows:
+            found = await repo.calls_after(rows, org_id, wanted, after=after, limit=asked.limit + 1)
+            has_more, found = len(found) > asked.limit, found[: asked.limit]
+            histories = await repo.histories(rows, found)
+        return CursorPage(
+            items=[call_answer(history) for history in histories],
+            next_cursor=str(Place(found[-1].created_at, found[-1].id)) if has_more else None,
+            has_more=has_more,
+            limit=asked.limit,
+        )
+
+    async def update(self, caller: Caller, call_id: str, body: CallPatch) -> CallAnswer:
+        """Set the call's outcome."""
+        async with self._database.write() as rows:
+            call = await repo.get_call(rows, caller.org_id, call_id)
+            if call is None:
+                raise _call_not_found(call_id)
+            if "outcome" in body.said():
+                call.outcome = None if body.outcome is None else _title(body.outcome)
+                call.updated_at = utc_now()
+            await trail.record(rows, caller, "call.updated", "call", call.id)
+        return await self.get(caller.org_id, call_id)
 
     async def get(self, org_id: str, call_id: str) -> CallAnswer:
         """Return one call's record."""
@@ -201,7 +232,16 @@ class CallService:
         return call
 
 
-def _new_call(spec: CallSpec, asker: Asker, model: LanguageModel, body: WebCallTokenRequest) -> Call:
+def _webhook_url(body: WebCallTokenRequest) -> str | None:
+    return body.webhook_url if isinstance(body, WebCallRequest) else None
+
+
+def _title(outcome: str) -> str:
+    """``not_interested`` is kept as ``Not Interested``; capitals that were sent stay."""
+    return " ".join(word[:1].upper() + word[1:] for word in re.split(r"[ _-]", outcome))
+
+
+def _new_call(spec: CallSpec, asker: Asker, agent: Agent, model: LanguageModel, body: WebCallTokenRequest) -> Call:
     now = utc_now()
     return Call(
         id=spec.call_id,
@@ -214,6 +254,8 @@ def _new_call(spec: CallSpec, asker: Asker, model: LanguageModel, body: WebCallT
         publishable_key_id=asker.publishable_key_id,
         variables=body.variables or {},
         custom_metadata=body.metadata or {},
+        webhook_id=agent.webhook_id,
+        webhook_url=_webhook_url(body),
         providers={str(stage): provider for stage, provider in spec.providers().items()},
         created_at=now,
         updated_at=now,

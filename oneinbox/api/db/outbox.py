@@ -60,8 +60,11 @@ class Listener:
 
 
 async def listeners_of(rows: Rows, call: Call) -> list[Listener]:
-    """Return who is told of this call: the webhook its agent named, or else all of the organisation's that are
-    active; and in addition the call's own ``webhook_url``."""
+    """Return who is told of this call.
+
+    That is the webhook which its agent named, or else all of the organisation's that are active; and in addition the
+    call's own ``webhook_url``.
+    """
     query = select(Webhook.id, Webhook.events).where(
         Webhook.org_id == call.org_id, Webhook.status == WebhookStatus.ACTIVE.value
     )
