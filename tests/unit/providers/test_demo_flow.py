@@ -7,7 +7,8 @@ import pytest
 from oneinbox.live.engine.ports import ChatMessage, HangUp, Suggestions, TextDelta
 from oneinbox.live.providers.demo.agent import DemoAgent, Whereabouts, sentences
 from oneinbox.live.providers.demo.flow import BUSY, UNCLEAR, Position, normalise, replay, sayable, step, understand
-from oneinbox.live.providers.demo.script import ALWAYS, FIRST_MESSAGE, FIRST_STATE, INTENTS, STATES
+from oneinbox.live.providers.demo.intents import INTENTS
+from oneinbox.live.providers.demo.script import ALWAYS, FIRST_MESSAGE, FIRST_STATE, STATES
 
 SPOKEN = [(state, phrase, intent) for state in STATES for phrase, intent in sayable(state).items()]
 TALKING = [state for state in STATES if state != "goodbye"]

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from oneinbox.live.engine.ports import ChatMessage
-from oneinbox.live.providers.demo.script import ALWAYS, FIRST_STATE, INTENTS, STATES, Move
+from oneinbox.live.providers.demo.intents import INTENTS
+from oneinbox.live.providers.demo.script import ALWAYS, FIRST_STATE, STATES, Move
 
 UNCLEAR = "(unclear)"
 """Stands in the transcript for speech that the recogniser heard and could not match with anything sayable."""

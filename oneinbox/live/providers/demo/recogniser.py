@@ -20,7 +20,8 @@ import numpy.typing as npt
 import pocketsphinx
 
 from oneinbox.live.providers.demo.flow import UNCLEAR, sayable
-from oneinbox.live.providers.demo.script import INTENTS, STATES
+from oneinbox.live.providers.demo.intents import INTENTS
+from oneinbox.live.providers.demo.script import STATES
 
 THRESHOLD = -3.7
 """A phrase counts when the grammar is at most this much worse per frame than free phones (fitted on flite's voices)."""
