@@ -79,7 +79,7 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
         generate_unique_id_function=_operation_id,
     )
     app.state.max_body_bytes = config.max_body_bytes
-    answers = app.state.answers = IdempotencyStore(database, config.session_secret)
+    app.state.answers = IdempotencyStore(database, config.session_secret)
     own = OwnOrigin(config.public_url)
     keys = KeyService(database, config)
     accounts = AccountService(database, config)

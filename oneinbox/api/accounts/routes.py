@@ -11,6 +11,7 @@ from oneinbox.api.accounts.service import AccountService
 from oneinbox.api.http.auth import SESSION_COOKIE, Caller, Guard
 from oneinbox.api.http.body import JsonRoute
 from oneinbox.api.http.documented import errors
+from oneinbox.api.http.idempotency import no_answers_kept
 from oneinbox.api.http.own_origin import OwnOrigin
 from oneinbox.core.errors import AppError, ErrorKind
 
@@ -20,6 +21,7 @@ def account_routes(service: AccountService, guard: Guard, own: OwnOrigin) -> API
     router = APIRouter(prefix="/v1/auth", tags=["auth"], route_class=JsonRoute)
 
     @router.post("/sign-in-link", responses=errors(401, 403, 413, 415))
+    @no_answers_kept
     async def sign_in_by_link(body: SignInLinkRequest, request: Request, response: Response) -> SessionAnswer:
         """Sign in with the token of a one-use link. Sets the session cookie."""
         if "origin" in request.headers and not own.sent_from_own_page(request):

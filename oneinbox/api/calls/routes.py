@@ -21,6 +21,7 @@ from oneinbox.api.http.auth import Caller, Guard, bearer_of, publishable_key_sch
 from oneinbox.api.http.body import JsonRoute
 from oneinbox.api.http.cursor import AskedByCursor, CursorPage
 from oneinbox.api.http.documented import errors
+from oneinbox.api.http.idempotency import keeps_its_own_answers
 from oneinbox.api.http.own_origin import OwnOrigin
 from oneinbox.api.http.paging import AskedPage, Page
 from oneinbox.api.keys.service import KeyService, PageCaller
@@ -75,6 +76,7 @@ def call_routes(service: CallService, guard: Guard, keys: KeyService, own: OwnOr
     page_guard = PageGuard(keys)
 
     @router.post("/v1/calls/web", status_code=201, responses=errors(401, 403, 404, 413, 415, 503))
+    @keeps_its_own_answers
     async def create_web_call(
         body: WebCallRequest, request: Request, response: Response, caller: Annotated[Caller, Depends(guard)]
     ) -> WebCallAnswer:
@@ -83,6 +85,7 @@ def call_routes(service: CallService, guard: Guard, keys: KeyService, own: OwnOr
         return await service.start_web_call(Asker(org_id=caller.org_id, server_url=own.websocket_url(request)), body)
 
     @router.post(TOKEN_PATH, status_code=201, responses=errors(401, 403, 404, 413, 415, 503))
+    @keeps_its_own_answers
     async def create_web_call_token(
         body: WebCallTokenRequest,
         request: Request,
@@ -124,6 +127,7 @@ def call_routes(service: CallService, guard: Guard, keys: KeyService, own: OwnOr
         return await service.update(caller, call_id, body)
 
     @router.post("/v1/calls/{call_id}/stop", responses=errors(401, 403, 404))
+    @keeps_its_own_answers
     async def stop_call(call_id: str, caller: Annotated[Caller, Depends(guard)]) -> CallAnswer:
         """End a call. Nothing happens to one that has ended. The answer shows the end when it came within 2 s."""
         return await service.stop(caller.org_id, call_id)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,15 @@ Rows = AsyncSession
 """An open transaction, as repositories take it. Services pass it on and look no closer."""
 
 
+_joined: ContextVar[tuple[Rows, object] | None] = ContextVar("joined", default=None)
+
+
+def _joined_rows() -> Rows | None:
+    """The transaction that this task has opened with ``write_as_one``; the tasks it starts have a copy, and no part."""
+    joined = _joined.get()
+    return joined[0] if joined is not None and joined[1] is asyncio.current_task() else None
+
+
 class DatabaseError(Exception):
     """The database cannot be used as it stands. The message names the mend."""
 
@@ -53,17 +63,39 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[Rows, None]:
         """Open a session that only reads. Each of its queries sees what was committed when it began."""
+        joined = _joined_rows()
+        if joined is not None:
+            yield joined
+            return
         async with AsyncSession(self._reader, expire_on_commit=False, autoflush=False) as rows:
             yield rows
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[Rows, None]:
         """Open a transaction: committed when the block ends, rolled back when it raises."""
+        joined = _joined_rows()
+        if joined is not None:
+            async with joined.begin_nested():
+                yield joined
+            return
         async with AsyncSession(self._writer, expire_on_commit=False) as rows:
             yield rows
             await rows.commit()
             if OUTBOX_WRITTEN in rows.info:
                 self.outbox_written.set()
+
+    @asynccontextmanager
+    async def write_as_one(self) -> AsyncGenerator[Rows, None]:
+        """Open a transaction that every ``read`` and ``write`` of this task joins until the block ends.
+
+        On SQLite nobody else writes meanwhile: nothing in the block may wait for another task's write.
+        """
+        async with self.write() as rows:
+            mark = _joined.set((rows, asyncio.current_task()))
+            try:
+                yield rows
+            finally:
+                _joined.reset(mark)
 
     async def aclose(self) -> None:
         """Close every connection."""

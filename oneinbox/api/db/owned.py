@@ -1,5 +1,6 @@
 """Queries that every feature needs, always for one organisation's rows."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -66,6 +67,23 @@ async def fetch_page(
     total = (await rows.execute(total_query)).scalar_one()
     page = query.order_by(table.created_at.desc(), table.id.desc()).limit(limit).offset(offset)
     return list((await rows.execute(page)).scalars()), total
+
+
+async def page_of_owned(
+    rows: Rows, table: type[Owned], org_id: str, limit: int, offset: int
+) -> tuple[list[Owned], int]:
+    """Return one page of the organisation's rows, newest first, and how many there are."""
+    return await fetch_page(rows, select(table).where(table.org_id == org_id), table, limit, offset)
+
+
+async def fetch_all_owned(rows: Rows, table: type[Owned], org_id: str, row_ids: Sequence[str]) -> list[Owned]:
+    """Return the rows among these ids that belong to the organisation, in the order of the ids."""
+    wanted = [row_id for row_id in row_ids if is_plausible_id(row_id)]
+    if not wanted:
+        return []
+    found = (await rows.execute(select(table).where(table.org_id == org_id, table.id.in_(wanted)))).scalars()
+    by_id = {row.id: row for row in found}
+    return [by_id[row_id] for row_id in wanted if row_id in by_id]
 
 
 async def insert_once(rows: Rows, table: type[Base], values: dict[str, Any]) -> bool:

@@ -10,11 +10,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneinbox.api.config import MAX_BODY_BYTES
+from oneinbox.api.http.documented import errors
 from oneinbox.api.http.errors import HttpRefusal
+from oneinbox.api.http.idempotency import HEADER, Endpoint, answered_once, current_request, takes_key
 
 _UNREADABLE = b"(unreadable)"
 """Stands for a body that was refused. Bytes fit no schema of ours."""
 _ONLY_JSON = 415, "unsupported_media_type", "send the body as JSON, with the header Content-Type: application/json"
+
+
+_KEY_PARAMETER = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "A request sent again with the same key (for a day) does nothing again, and gets the same answer.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
 
 
 class JsonRequest(Request):
@@ -68,7 +79,17 @@ class JsonRequest(Request):
 
 
 class JsonRoute(APIRoute):
-    """A route that reads its body as :class:`JsonRequest` does, and answers what was wrong with it (413, 415, 422)."""
+    """A route that reads its body as :class:`JsonRequest` does, and answers what was wrong with it (413, 415, 422).
+
+    A POST takes an ``Idempotency-Key``.
+    """
+
+    def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
+        if "POST" in (options.get("methods") or ()) and takes_key(endpoint):
+            options["openapi_extra"] = {**(options.get("openapi_extra") or {}), "parameters": [_KEY_PARAMETER]}
+            options["responses"] = {**errors(409), **(options.get("responses") or {})}
+            endpoint = answered_once(endpoint, f"POST {path}", options.get("status_code") or 200)
+        super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler."""
@@ -76,12 +97,15 @@ class JsonRoute(APIRoute):
 
         async def handle_json(request: Request) -> Response:
             json_request = JsonRequest(request.scope, request.receive)
+            mark = current_request.set(json_request)
             try:
                 return await handle(json_request)
             except RequestValidationError:
                 if json_request.refusal is None:
                     raise
                 raise json_request.refusal from None
+            finally:
+                current_request.reset(mark)
 
         return handle_json
 

@@ -72,7 +72,7 @@ async def answer_app_error(request: Request, error: Exception) -> JSONResponse:
     headers: dict[str, str] = {}
     if error.kind is ErrorKind.UNAUTHENTICATED:
         headers["WWW-Authenticate"] = "Bearer"
-    if error.kind in (ErrorKind.UNAVAILABLE, ErrorKind.RATE_LIMITED):
+    if error.kind in (ErrorKind.UNAVAILABLE, ErrorKind.RATE_LIMITED) or error.retry_after_s is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after_s or _DEFAULT_RETRY_S))
     return error_response(
         _STATUS[error.kind],

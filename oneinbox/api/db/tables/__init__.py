@@ -4,6 +4,7 @@ from oneinbox.api.db.tables.accounts import Organisation, Session, SignInLink, U
 from oneinbox.api.db.tables.agents import Agent, LanguageModel
 from oneinbox.api.db.tables.audit import AuditEvent, AuditHead
 from oneinbox.api.db.tables.calls import Call, CallFault, CallLatency, CallMessage
+from oneinbox.api.db.tables.idempotency import IdempotencyKey
 from oneinbox.api.db.tables.keys import ApiKey, PublishableKey
 from oneinbox.api.db.tables.records import (
     CallOutcome,
@@ -31,6 +32,7 @@ __all__ = [
     "CallMessage",
     "CallOutcome",
     "Credential",
+    "IdempotencyKey",
     "KnowledgeBase",
     "KnowledgeFile",
     "KnowledgeJob",

@@ -15,6 +15,7 @@ down_revision = "0001"
 def upgrade() -> None:
     """Make the tables."""
     _audit()
+    _idempotency()
 
 
 def _audit() -> None:
@@ -53,3 +54,22 @@ def _audit() -> None:
         ),
         sa.PrimaryKeyConstraint("org_id", name=op.f("pk_audit_heads")),
     )
+
+
+def _idempotency() -> None:
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("org_id", sa.Text(), nullable=False),
+        sa.Column("route", sa.Text(), nullable=False),
+        sa.Column("key_hash", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("settled", sa.Boolean(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["org_id"], ["organisations.id"], name=op.f("fk_idempotency_keys_org_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("org_id", "route", "key_hash", name=op.f("pk_idempotency_keys")),
+    )
+    op.create_index(op.f("ix_idempotency_keys_created_at"), "idempotency_keys", ["created_at"], unique=False)
