@@ -52,7 +52,8 @@ class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
     models_dir: str
     token_secret: str
     token_issuer: str
-    max_calls: int
+    warm: tuple[str, ...] = ()
+    """Providers whose shared parts are made right after the start, so that the first call need not wait."""
     log_level: str = "INFO"
 
 

@@ -94,6 +94,7 @@ class Worker:
         self._link.send(Ready(pid=os.getpid(), media_port=port))
         gc.freeze()  # what is loaded by now stays: later collections need not walk it again
         self._scope.spawn(self._report_load(), "load")
+        self._scope.spawn(self._providers.warm(self._config.warm), "warm")
         try:
             while True:
                 message = await self._link.receive()

@@ -276,7 +276,7 @@ class WorkerPool:
                 models_dir=settings.models_dir,
                 token_secret=self._secrets.participant_tokens,
                 token_issuer=TOKEN_ISSUER,
-                max_calls=settings.max_calls_per_worker,
+                warm=() if settings.stages else ("demo",),
                 log_level=settings.log_level,
             )
         )
