@@ -37,6 +37,8 @@ from oneinbox.api.keys.routes import key_routes
 from oneinbox.api.keys.service import KeyService, origin_not_allowed
 from oneinbox.api.models.routes import model_routes
 from oneinbox.api.models.service import ModelService
+from oneinbox.api.webhooks.routes import webhook_routes
+from oneinbox.api.webhooks.service import WebhookService
 from oneinbox.core.errors import AppError, ErrorKind
 
 _log = logging.getLogger(__name__)
@@ -91,6 +93,7 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     app.include_router(model_routes(ModelService(database), guard))
     app.include_router(agent_routes(AgentService(database, config), guard))
     app.include_router(call_routes(CallService(database, dispatcher, config, outbound), guard, keys, own))
+    app.include_router(webhook_routes(WebhookService(database, config, outbound), guard))
     app.include_router(audit_routes(AuditService(database), guard))
     app.add_exception_handler(AppError, answer_app_error)
     app.add_exception_handler(HTTPException, answer_http_error)

@@ -15,6 +15,10 @@ from oneinbox.api.calls.recorder import Recorder
 from oneinbox.api.config import ApiConfig, StageDefault, StageDefaults
 from oneinbox.api.db.database import Database, open_database
 from oneinbox.api.first_run import FirstRun, ensure_first_organisation
+from oneinbox.api.http.outbound import OutboundGuard
+from oneinbox.api.webhooks.deliverer import Deliverer
+from oneinbox.api.webhooks.sender import Sender
+from oneinbox.api.webhooks.signing import SigningSecrets
 from oneinbox.core.errors import Stage
 from oneinbox.core.events import EndReason
 from oneinbox.core.outbound import AddressPolicy
@@ -61,18 +65,21 @@ def api_config(settings: Settings, secrets: Secrets) -> ApiConfig:
 async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> AsyncGenerator[Composed]:
     """Open the database, close what a dead server left open, and put the application together."""
     database = await open_database(data_dir=settings.data_path, url=settings.database_url)
+    config = api_config(settings, secrets)
+    deliverer = Deliverer(database, Sender(OutboundGuard(config.outbound)), SigningSecrets(config.session_secret))
     try:
-        recorder = Recorder(database)
+        recorder = Recorder(database, config.server_id)
         await recorder.fail_all_open(EndReason.SERVER_LOST)
         pool.record_into(recorder)
-        config = api_config(settings, secrets)
         first_run = await ensure_first_organisation(database)
         app = create_app(config, database, pool)
         app.include_router(socket_routes(pool, secrets.participant_tokens))
         app.include_router(page_routes())
+        deliverer.start()
         yield Composed(app, config, database, first_run)
     finally:
         await pool.aclose()  # what the workers still say goes into the database
+        await deliverer.aclose()
         await database.aclose()
 
 

@@ -17,6 +17,7 @@ PEOPLE = {("GET", "/v1/auth/me"), ("POST", "/v1/auth/logout")}
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/agents"): {"name": "x"},
     ("POST", "/v1/models"): {"name": "x"},
+    ("POST", "/v1/webhooks"): {"name": "x", "url": "https://hooks.example", "events": ["call.ended"]},
     ("POST", "/v1/publishable-keys"): {"name": "x", "allowed_origins": ["https://a.example"]},
     ("POST", "/v1/calls/web"): {"agent_id": "agt_nobody"},
     ("POST", "/v1/web-calls/token"): {"agent_id": "agt_nobody"},
@@ -35,6 +36,13 @@ COVERED = {
     ("PATCH", "/v1/calls/{call_id}"),
     ("POST", "/v1/calls/{call_id}/stop"),
     ("DELETE", "/v1/calls/{call_id}"),
+    *((method, "/v1/webhooks") for method in ("GET", "POST")),
+    ("GET", "/v1/webhooks/call-secret"),
+    *((method, "/v1/webhooks/{webhook_id}") for method in ("GET", "PATCH", "DELETE")),
+    ("POST", "/v1/webhooks/{webhook_id}/rotate-secret"),
+    ("POST", "/v1/webhooks/{webhook_id}/test"),
+    ("GET", "/v1/webhooks/{webhook_id}/deliveries"),
+    ("POST", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver"),
     *((method, "/v1/publishable-keys") for method in ("GET", "POST")),
     *((method, "/v1/publishable-keys/{key_id}") for method in ("PATCH", "DELETE")),
     *((method, path) for path in ("/v1/agents", "/v1/models") for method in ("GET", "POST")),
@@ -128,6 +136,7 @@ async def test_another_organisations_things_are_not_there(api: Api) -> None:
     agent = await api.made("/v1/agents", name="Ann")
     key = await api.made("/v1/publishable-keys", name="x", allowed_origins=["*"])
     call = await api.made("/v1/calls/web", agent_id=agent["id"])
+    hook = await api.made("/v1/webhooks", name="x", url="https://hooks.example", events=["call.ended"])
     attempts: list[tuple[str, str, Any]] = [
         ("GET", f"/v1/agents/{agent['id']}", None),
         ("PATCH", f"/v1/agents/{agent['id']}", {"name": "mine"}),
@@ -137,6 +146,13 @@ async def test_another_organisations_things_are_not_there(api: Api) -> None:
         ("DELETE", f"/v1/models/{agent['llm_id']}", None),
         ("PATCH", f"/v1/publishable-keys/{key['id']}", {"name": "mine"}),
         ("DELETE", f"/v1/publishable-keys/{key['id']}", None),
+        ("GET", f"/v1/webhooks/{hook['id']}", None),
+        ("PATCH", f"/v1/webhooks/{hook['id']}", {"name": "mine"}),
+        ("DELETE", f"/v1/webhooks/{hook['id']}", None),
+        ("POST", f"/v1/webhooks/{hook['id']}/rotate-secret", None),
+        ("POST", f"/v1/webhooks/{hook['id']}/test", None),
+        ("GET", f"/v1/webhooks/{hook['id']}/deliveries", None),
+        ("POST", f"/v1/webhooks/{hook['id']}/deliveries/whd_1/redeliver", None),
         ("GET", f"/v1/calls/{call['id']}", None),
         ("PATCH", f"/v1/calls/{call['id']}", {"outcome": "mine"}),
         ("POST", f"/v1/calls/{call['id']}/stop", None),
