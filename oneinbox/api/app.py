@@ -25,6 +25,7 @@ from oneinbox.api.calls.routes import TOKEN_PATH, call_routes
 from oneinbox.api.calls.service import CallService
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database
+from oneinbox.api.db.vault import Vault
 from oneinbox.api.http.auth import Caller, Guard
 from oneinbox.api.http.context import LastResort, RequestId
 from oneinbox.api.http.cors import CrossOriginRoute
@@ -32,13 +33,23 @@ from oneinbox.api.http.errors import answer_app_error, answer_http_error, answer
 from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.api.http.own_origin import OwnOrigin
 from oneinbox.api.idempotency.store import IdempotencyStore
+from oneinbox.api.integrations.routes import integration_routes
+from oneinbox.api.integrations.service import CredentialService
 from oneinbox.api.keys.origins import parse_sent_origin
 from oneinbox.api.keys.routes import key_routes
 from oneinbox.api.keys.service import KeyService, origin_not_allowed
 from oneinbox.api.models.routes import model_routes
 from oneinbox.api.models.service import ModelService
+from oneinbox.api.phone.routes import phone_routes
+from oneinbox.api.phone.service import PhoneService
+from oneinbox.api.tools.routes import tool_routes
+from oneinbox.api.tools.service import ToolService
+from oneinbox.api.voices.routes import voice_routes
+from oneinbox.api.voices.service import VoiceService
 from oneinbox.api.webhooks.routes import webhook_routes
 from oneinbox.api.webhooks.service import WebhookService
+from oneinbox.api.workspace.routes import workspace_routes
+from oneinbox.api.workspace.service import OutcomeService
 from oneinbox.core.errors import AppError, ErrorKind
 
 _log = logging.getLogger(__name__)
@@ -90,6 +101,14 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     app.include_router(_health_routes())
     app.include_router(account_routes(accounts, guard, own))
     app.include_router(key_routes(keys, guard))
+    vault = Vault(config.credential_keys)
+    credentials = CredentialService(database, vault, outbound)
+    tools = ToolService(database, vault, outbound)
+    app.include_router(integration_routes(credentials, guard))
+    app.include_router(voice_routes(VoiceService(database), guard))
+    app.include_router(tool_routes(tools, guard))
+    app.include_router(workspace_routes(OutcomeService(database), guard))
+    app.include_router(phone_routes(PhoneService(database, vault, outbound), guard))
     app.include_router(model_routes(ModelService(database), guard))
     app.include_router(agent_routes(AgentService(database, config), guard))
     app.include_router(call_routes(CallService(database, dispatcher, config, outbound), guard, keys, own))

@@ -120,6 +120,10 @@ class AddressPolicy:
         """Whether the operator named a network that holds ``address``."""
         return any(address.version == network.version and address in network for network in self.allowed_networks)
 
+    def names(self, text: str) -> bool:
+        """Whether ``text`` is an address in a network that the operator named."""
+        return self.is_operators(ipaddress.ip_address(text))
+
     def check_literal(self, url: OutboundUrl) -> None:
         """Refuse a URL that needs no look-up to be refused. Raises :class:`UrlRefusedError`."""
         address = url.literal

@@ -1,0 +1,143 @@
+"""Tools on the wire: seven types, told apart by ``type``."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from oneinbox.api.http.fields import Answer, Body, Name, Text, Word, absent
+from oneinbox.api.tools.fields import (
+    CalendarConfig,
+    ExtractionSchema,
+    Headers,
+    MessagingConfig,
+    Method,
+    Parameters,
+    PhoneText,
+    ToolParameter,
+)
+
+ToolType = Literal[
+    "api_call",
+    "transfer_call",
+    "end_call",
+    "send_sms",
+    "send_email",
+    "schedule_calendar_event",
+    "extract_information",
+]
+ToolUrl = Annotated[str, Field(max_length=2048)]
+_DESCRIPTION = "When the language model is to use it, written as a condition."
+Description = Annotated[Text, Field(min_length=1, max_length=4_000)]
+
+
+class _Tool(Body):
+    name: Name = Field(examples=["Look up an order"])
+    description: Description = Field(description=_DESCRIPTION, examples=["When the caller asks where an order is"])
+    run_in_background: bool = Field(default=False, description="The conversation does not wait for its result.")
+    speak_during_execution: bool = Field(default=False, description="The agent says something while it runs.")
+
+
+class ApiCallTool(_Tool):
+    """Asks a server of yours."""
+
+    type: Literal["api_call"]
+    url: ToolUrl = Field(
+        description="May hold `{{name}}` behind its host.", examples=["https://api.example.com/orders"]
+    )
+    method: Method
+    headers: Headers = Field(default_factory=dict, description="Kept encrypted; shown masked.")
+    parameters: Parameters = Field(default_factory=list[ToolParameter])
+
+
+class TransferCallTool(_Tool):
+    """Hands the caller over to a person."""
+
+    type: Literal["transfer_call"]
+    transfer_to: PhoneText
+
+
+class EndCallTool(_Tool):
+    """Ends the call."""
+
+    type: Literal["end_call"]
+
+
+class SendSmsTool(_Tool):
+    """Sends a text message from the call's own number."""
+
+    type: Literal["send_sms"]
+    messaging_config: MessagingConfig
+
+
+class SendEmailTool(_Tool):
+    """Sends an e-mail."""
+
+    type: Literal["send_email"]
+    messaging_config: MessagingConfig
+    credential_id: Word | None = Field(default=None, description="Your account with Resend or SendGrid.")
+
+
+class CalendarTool(_Tool):
+    """Books a slot."""
+
+    type: Literal["schedule_calendar_event"]
+    calendar_config: CalendarConfig
+    credential_id: Word | None = Field(default=None, description="Your account with Cal.com.")
+
+
+class ExtractTool(_Tool):
+    """Notes down what is learnt in the call."""
+
+    type: Literal["extract_information"]
+    extraction_schema: ExtractionSchema
+
+
+ToolCreate = Annotated[
+    ApiCallTool | TransferCallTool | EndCallTool | SendSmsTool | SendEmailTool | CalendarTool | ExtractTool,
+    Field(discriminator="type"),
+]
+AnyTool = ApiCallTool | TransferCallTool | EndCallTool | SendSmsTool | SendEmailTool | CalendarTool | ExtractTool
+TOOL: TypeAdapter[AnyTool] = TypeAdapter(ToolCreate)
+
+
+class ToolPatch(Body):
+    """What to change; ``type`` stays as it is. Each field has to belong to the tool's type."""
+
+    name: Name = Field(default_factory=absent)
+    description: Description = Field(default_factory=absent)
+    run_in_background: bool = Field(default_factory=absent)
+    speak_during_execution: bool = Field(default_factory=absent)
+    url: ToolUrl = Field(default_factory=absent)
+    method: Method = Field(default_factory=absent)
+    headers: Headers = Field(
+        default_factory=absent, description="Replaces all; a value sent as `****` keeps the stored one."
+    )
+    parameters: Parameters = Field(default_factory=absent)
+    transfer_to: PhoneText = Field(default_factory=absent)
+    extraction_schema: ExtractionSchema = Field(default_factory=absent)
+    messaging_config: MessagingConfig = Field(default_factory=absent)
+    calendar_config: CalendarConfig = Field(default_factory=absent)
+    credential_id: Word | None = Field(default_factory=absent)
+
+
+class ToolAnswer(Answer):
+    """A tool. Fields that do not belong to its type are null."""
+
+    id: str = Field(examples=["tool_01jd2k"])
+    type: ToolType
+    name: str
+    description: str
+    run_in_background: bool
+    speak_during_execution: bool
+    url: str | None = None
+    method: Method | None = None
+    headers: dict[str, str] | None = Field(default=None, description="Values are masked.")
+    parameters: list[ToolParameter] | None = None
+    transfer_to: str | None = None
+    extraction_schema: ExtractionSchema | None = None
+    messaging_config: MessagingConfig | None = None
+    calendar_config: CalendarConfig | None = None
+    credential_id: str | None = None
+    created_at: datetime
+    updated_at: datetime
