@@ -23,21 +23,23 @@ class MediaClient:
         self.events: list[bytes] = []
         self.attributes: dict[str, str] = {}
         self.subscribed = 0
-        self.reconnected = 0
+        self.resumed = 0
+        """How often it came back, whether by resuming or by joining again."""
         self.disconnected: int | None = None
         self._heard: list[np.ndarray] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._source: rtc.AudioSource | None = None
 
-    async def join(self, url: str, token: str, *, publish: bool = True) -> "MediaClient":
+    async def join(self, url: str, token: str, *, publish: bool = True, dual: bool = False) -> "MediaClient":
+        """``dual``: by the older signalling, with two PeerConnections."""
         room = self.room
         room.on("track_subscribed", self._on_track)
         room.on("data_received", lambda packet: self.events.append(packet.data))
         room.on("participant_attributes_changed", lambda changed, who: self.attributes.update(changed))
-        room.on("reconnected", self._on_reconnected)
+        room.on("reconnected", self._on_resumed)
         room.on("disconnected", self._on_disconnected)
         room.register_text_stream_handler("lk.transcription", self._on_text)
-        await room.connect(url, token, rtc.RoomOptions())
+        await room.connect(url, token, rtc.RoomOptions(single_peer_connection=not dual))
         if publish:
             await self.publish()
         return self
@@ -97,8 +99,8 @@ class MediaClient:
         self.captions.append((identity, segment, "", final))
         self.captions[place] = (identity, segment, await reader.read_all(), final)
 
-    def _on_reconnected(self) -> None:
-        self.reconnected += 1
+    def _on_resumed(self) -> None:
+        self.resumed += 1
 
     def _on_disconnected(self, reason: int) -> None:
         self.disconnected = reason

@@ -45,3 +45,8 @@ def offer(*sections: str) -> str:
 
 
 FULL = offer(audio("0", "recvonly"), audio("1", "recvonly"), video("2"), DATA.format(mid="3"), audio("4", "sendonly"))
+
+PUBLISHED = offer(audio("0", "sendonly"), DATA.format(mid="1"))
+"""What a client with two PeerConnections offers for its microphone."""
+ANSWER = offer(audio("0", "recvonly"), DATA.format(mid="1")).replace("actpass", "active")
+"""What it answers to our offer."""

@@ -51,6 +51,13 @@ def peak_hz(sound: Samples, rate_hz: int) -> float:
     return float(spectrum.argmax() * rate_hz / len(sound))
 
 
+def quiet_ms(sound: Samples, rate_hz: int, level: float = 1000) -> float:
+    """Return how much of ``sound`` lies below ``level``, looked at in steps of 10 ms."""
+    step = rate_hz // 100
+    steps = sound[: len(sound) // step * step].reshape(-1, step)
+    return float(10 * (np.sqrt((steps**2).mean(axis=1)) < level).sum())
+
+
 def rms(sound: Samples) -> float:
     return float(np.sqrt((sound**2).mean()))
 

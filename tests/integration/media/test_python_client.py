@@ -14,7 +14,7 @@ from oneinbox.live.engine.ports import Caption
 from oneinbox.live.media.embedded.peer import Peer
 from tests.support.media_client import HEARD_HZ, MediaClient
 from tests.support.media_server import MediaServer, RecordingListener, media_server, token, until
-from tests.support.media_signal import likeness, peak_hz, rms, samples, tone
+from tests.support.media_signal import likeness, peak_hz, quiet_ms, rms, samples, tone
 from tests.support.speech import need_prompts, prompt
 
 
@@ -38,15 +38,19 @@ def captions_of_two() -> list[Caption]:
     ]
 
 
-@pytest.mark.parametrize(("udp", "tcp"), [(True, False), (False, True)], ids=["udp only", "tcp only"])
-async def test_a_whole_call(udp: bool, tcp: bool):
+@pytest.mark.parametrize(
+    ("udp", "tcp", "dual"),
+    [(True, False, False), (False, True, False), (True, True, True)],
+    ids=["udp only", "tcp only", "older signalling"],
+)
+async def test_a_whole_call(udp: bool, tcp: bool, dual: bool):
     speech = human_speech(3)
     async with media_server() as server:
         server.media.allow_transports(udp=udp, tcp=tcp)
         leg, listener = open_leg(server)
         leg.set_attributes({"lk.agent.state": "initializing"})
         leg.playout.write(tone(1000, 2.5, 24_000))
-        client = await MediaClient().join(server.url, token("web-1"))
+        client = await MediaClient().join(server.url, token("web-1"), dual=dual)
         agent = client.room.remote_participants["agent"]
         assert agent.kind == models.ParticipantInfo.AGENT
         assert agent.name == "Ann"
@@ -124,7 +128,46 @@ async def test_a_token_lets_in_once():
         await leg.aclose()
 
 
-async def test_a_lost_socket_leads_back_into_the_same_leg():
+@pytest.mark.parametrize("dual", [False, True], ids=["newer signalling", "older signalling"])
+async def test_a_lost_socket_costs_no_sound(dual: bool):
+    """Signalling breaks in mid-sentence of both sides: every sample of either arrives all the same."""
+    speech = human_speech(5)
+    async with media_server() as server:
+        leg, listener = open_leg(server)
+        client = await MediaClient().join(server.url, token("web-1"), dual=dual)
+        await client.say(bytes(32_000))
+        await until(lambda: "active" in listener.events, what="two-way audio")
+        await client.room.local_participant.send_text("before", topic="lk.chat")
+        leg.playout.write(tone(1000, 7, 24_000))
+        await client.say(bytes(16_000))
+        listener.pcm.clear()
+        client.heard()
+        talking = asyncio.ensure_future(client.say(speech))
+        await asyncio.sleep(1)
+        server.cut_signalling()
+        await talking
+        await client.say(bytes(16_000))
+        await until(lambda: len(server.connections) == 1, what="the new socket")
+        await until(lambda: client.resumed > 0, what="the end of the reconnect")
+        heard = client.heard()
+        quiet = quiet_ms(heard, HEARD_HZ)
+        alike = likeness(listener.pcm, speech)
+        print(f"likeness over the cut {alike:.3f}; the agent was not heard for {quiet:.0f} ms")
+        assert alike > 0.9  # all of it, in one piece: nothing missing and nothing put between
+        assert quiet < 60
+        assert client.subscribed == 1
+        assert listener.events == ["joined", "active"]
+        await client.room.local_participant.send_text("after", topic="lk.chat")
+        await until(lambda: listener.texts == ["before", "after"], what="the texts, each once")
+        leg.show_caption(Caption(segment_id="a2", from_agent=True, text="Still here.", final=True))
+        await until(lambda: ("agent", "a2", "Still here.", True) in client.captions, what="the caption")
+        await client.leave()
+        await until(lambda: "left, goodbye" in listener.events, what="the goodbye")
+        await leg.aclose()
+        assert set(server.media.holdings().values()) == {0}
+
+
+async def test_where_the_transport_is_gone_too_a_full_join_leads_back_into_the_same_leg():
     speech = human_speech(3)
     async with media_server() as server:
         leg, listener = open_leg(server)
@@ -132,6 +175,8 @@ async def test_a_lost_socket_leads_back_into_the_same_leg():
         await client.say(bytes(16_000))
         await until(lambda: "active" in listener.events, what="two-way audio")
 
+        assert leg._peer is not None
+        leg._peer.down = True  # type: ignore[misc]  # as if its DTLS had ended: it cannot be resumed
         server.cut_signalling()
         before = len(listener.pcm)
         await client.say(bytes(3_200))

@@ -54,7 +54,7 @@ async def test_clients_are_told_of_turn_servers():
     [
         ({"room_name": "web-2"}, 404),
         ({"identity": "mallory"}, 401),
-        ({"path": "/rtc"}, 404),
+        ({"path": "/rtc/v2"}, 404),
         ({"query": {}}, 400),
         ({"query": {"join_request": "!!!"}}, 400),
         ({"query": {"join_request": "A" * 100_000}}, 400),
@@ -108,7 +108,7 @@ async def test_a_rejoin_takes_the_place_of_whoever_is_in(world: World):
     assert third.accepted
 
 
-async def test_a_reconnecting_client_is_sent_to_join_again(world: World):
+async def test_a_reconnecting_client_whose_transport_is_gone_is_sent_to_join_again(world: World):
     world.join()
     _, socket = world.join(join=rtc.JoinRequest(reconnect=True, participant_sid="PA_x"), rejoin=True)
     assert socket.kinds() == ["leave"]

@@ -18,7 +18,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import pylibsrtp
-from aiortc import RTCCertificate, RTCDataChannel, RTCDtlsFingerprint, RTCDtlsParameters
+from aiortc import (
+    RTCCertificate,
+    RTCDataChannel,
+    RTCDataChannelParameters,
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+)
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceTransport
 from aiortc.rtcsctptransport import RTCSctpCapabilities, RTCSctpTransport
@@ -100,7 +106,7 @@ class SecureTransport:
     """DTLS over packets that others carry, the SRTP sessions it makes, and SCTP inside it.
 
     ``on_closed`` is called once, when the client closed the connection or it failed after it stood.
-    ``on_channel`` gets each data channel that the client opens.
+    ``on_channel`` gets each data channel that the client opens, and each of ours once the client confirmed it.
     """
 
     def __init__(
@@ -126,10 +132,18 @@ class SecureTransport:
         found = self._dtls.getLocalParameters().fingerprints
         return tuple(Fingerprint(one.algorithm, one.value) for one in found if one.algorithm == "sha-256")
 
-    async def connect(self, fingerprints: tuple[Fingerprint, ...], *, begins: bool, sctp_port: int | None) -> bool:
+    async def connect(
+        self,
+        fingerprints: tuple[Fingerprint, ...],
+        *,
+        begins: bool,
+        sctp_port: int | None,
+        channels: tuple[RTCDataChannelParameters, ...] = (),
+    ) -> bool:
         """Shake hands with whoever holds a certificate of ``fingerprints``; whether it stands.
 
-        ``begins``: we are the DTLS client. ``sctp_port``: the client's, where it offered data channels.
+        ``begins``: we are the DTLS client. ``sctp_port``: the client's, where it wants data channels.
+        ``channels``: those that we open.
         """
         dtls = cast(Any, self._dtls)
         dtls._set_role("client" if begins else "server")  # noqa: SLF001 - the reason for this module
@@ -144,7 +158,12 @@ class SecureTransport:
             self._sctp = RTCSctpTransport(self._dtls)
             self._sctp.on("datachannel", self._on_channel)
             await self._sctp.start(RTCSctpCapabilities(maxMessageSize=MAX_DATA_MESSAGE_BYTES), sctp_port)
+            for parameters_of_one in channels:
+                self._open_channel(RTCDataChannel(self._sctp, parameters_of_one))
         return True
+
+    def _open_channel(self, channel: RTCDataChannel) -> None:
+        channel.on("open", lambda: self._on_channel(channel))
 
     def srtp(self) -> tuple[SrtpSession, SrtpSession]:
         """Return the sessions for receiving and for sending; only once ``connect`` returned true."""

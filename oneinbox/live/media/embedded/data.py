@@ -151,6 +151,8 @@ class TextInbox:
 
     def __init__(self) -> None:
         self._open: OrderedDict[str, bytearray] = OrderedDict()
+        self.last_sequence = 0
+        """Of the last packet of a client that counts them, so that it may send again what it is unsure of."""
 
     def receive(self, data: bytes) -> str | None:
         """Take one data packet; return the text that it completes. What is not text for us is ignored."""
@@ -159,6 +161,10 @@ class TextInbox:
         except DecodeError:
             _log.warning("a data message of %d bytes that is not a data packet", len(data))
             return None
+        if packet.sequence:
+            if packet.sequence <= self.last_sequence:
+                return None
+            self.last_sequence = packet.sequence
         match packet.WhichOneof("value"):
             case "user" if packet.user.topic == _CHAT_TOPIC:
                 return _decode(packet.user.payload)
@@ -176,6 +182,7 @@ class TextInbox:
     def clear(self) -> None:
         """Forget what was begun: its rest will not come."""
         self._open.clear()
+        self.last_sequence = 0
 
     def _begin(self, header: models.DataStream.Header) -> str | None:
         if header.topic != _CHAT_TOPIC or header.WhichOneof("content_header") != "text_header":

@@ -11,6 +11,7 @@ from oneinbox.live.media.embedded import signalling
 from oneinbox.live.media.embedded.aiortc_private import Certificate
 from oneinbox.live.media.embedded.leg import EmbeddedLeg
 from oneinbox.live.media.embedded.names import RoomNames
+from oneinbox.live.media.embedded.pair import PeerPair, publisher_events
 from oneinbox.live.media.embedded.peer import Peer, PeerEvents, parse_first_offer
 from oneinbox.live.media.embedded.port import MediaPort, resolve_host
 from oneinbox.live.media.embedded.sdp import BadOfferError, is_announceable
@@ -77,13 +78,18 @@ class EmbeddedMedia:
             ticker=self._ticker,
             ice_servers=self._settings.ice_servers,
             make_peer=self._make_peer,
+            make_pair=self._make_pair,
             mint_token=lambda: self._mint_rejoin_token(room_name, identity),
             on_closed=lambda: self._forget(room_name, leg),
         )
         self._legs[room_name] = leg
         return leg
 
-    def _make_peer(self, names: RoomNames, events: PeerEvents) -> Peer:
+    def _make_pair(self, names: RoomNames, events: PeerEvents) -> PeerPair:
+        publisher = self._make_peer(names, publisher_events(events), speaks=False)
+        return PeerPair(publisher, self._make_peer(names, events))
+
+    def _make_peer(self, names: RoomNames, events: PeerEvents, *, speaks: bool = True) -> Peer:
         return Peer(
             port=self._port,
             addresses=self._addresses,
@@ -91,6 +97,7 @@ class EmbeddedMedia:
             names=names,
             complexity=self._complexity,
             events=events,
+            speaks=speaks,
         )
 
     def _forget(self, room_name: str, leg: EmbeddedLeg) -> None:
@@ -108,11 +115,13 @@ class EmbeddedMedia:
         if leg.identity != request.identity:
             socket.refuse(401, "the token is for another participant")
             return
-        if request.path != signalling.PATH_V1:
-            socket.refuse(404, f"only {signalling.PATH_V1} is served here: use a newer LiveKit client")
+        dual = request.path == signalling.PATH_V0
+        if not dual and request.path != signalling.PATH_V1:
+            socket.refuse(404, f"{signalling.PATH_V1} and {signalling.PATH_V0} are served here")
             return
         try:
-            join = signalling.parse_join_request(request.query)
+            parse = signalling.parse_flat_join if dual else signalling.parse_join_request
+            join = parse(request.query)
             if join.HasField("publisher_offer"):
                 parse_first_offer(join.publisher_offer)
         except (signalling.BadSignalError, BadOfferError) as error:
@@ -127,20 +136,25 @@ class EmbeddedMedia:
             socket.refuse(401, reason)
             return
         socket.accept()
-        self._begin(leg, join, request.socket_id, socket)
+        self._begin(leg, join, request.socket_id, socket, dual=dual)
 
-    def _begin(self, leg: EmbeddedLeg, join: rtc.JoinRequest, socket_id: int, socket: SignalSocket) -> None:
+    def _begin(
+        self, leg: EmbeddedLeg, join: rtc.JoinRequest, socket_id: int, socket: SignalSocket, *, dual: bool
+    ) -> None:
         def ended(session: SignalSession) -> None:
             self._sockets.pop(socket_id, None)
             leg.signal_lost(session)
 
         session = SignalSession(socket, leg, mint_token=leg.mint_token, on_end=ended)
-        if join.reconnect:
-            # Its peer cannot be carried over to a new socket: it joins again, into the same leg.
+        if join.reconnect and not leg.can_resume(join.participant_sid, dual=dual):
+            # The transport that it had is gone: it joins again, into the same leg.
             session.leave(models.STATE_MISMATCH, rtc.LeaveRequest.RECONNECT)
             return
         self._sockets[socket_id] = session
-        leg.begin(session, join)
+        if join.reconnect:
+            leg.resume(session)
+        else:
+            leg.begin(session, join, dual=dual)
 
     def on_socket_data(self, socket_id: int, data: bytes) -> None:
         """A client sent one message."""

@@ -22,6 +22,7 @@ from oneinbox.live.audio.playout import PlayoutQueue
 from oneinbox.live.engine.ports import Caption
 from oneinbox.live.media.embedded import data, signalling
 from oneinbox.live.media.embedded.names import RoomNames, new_names, new_sid
+from oneinbox.live.media.embedded.pair import PeerPair
 from oneinbox.live.media.embedded.peer import Peer, PeerEvents
 from oneinbox.live.media.embedded.session import SignalSession
 from oneinbox.live.media.embedded.ticker import Ticker
@@ -38,6 +39,7 @@ MUTED_START_S = 3.0
 _WATCH_EVERY_TICKS = 50
 
 PeerMaker = Callable[[RoomNames, PeerEvents], Peer]
+PairMaker = Callable[[RoomNames, PeerEvents], PeerPair]
 
 
 class EmbeddedLeg(MediaLeg):
@@ -53,6 +55,7 @@ class EmbeddedLeg(MediaLeg):
         ticker: Ticker,
         ice_servers: tuple[IceServer, ...],
         make_peer: PeerMaker,
+        make_pair: PairMaker,
         mint_token: Callable[[], str],
         on_closed: Callable[[], None],
     ) -> None:
@@ -61,6 +64,7 @@ class EmbeddedLeg(MediaLeg):
         self._ticker = ticker
         self._ice_servers = ice_servers
         self._make_peer = make_peer
+        self._make_pair = make_pair
         self.mint_token = mint_token
         """Makes a token to come back with."""
         self._on_closed = on_closed
@@ -75,7 +79,7 @@ class EmbeddedLeg(MediaLeg):
         self._info_version = 1
         self._burned: set[str] = set()
         self._session: SignalSession | None = None
-        self._peer: Peer | None = None
+        self._peer: Peer | PeerPair | None = None
         self._microphone: models.TrackInfo | None = None
         self._published_at_s = 0.0
         self._joined = self._active = self._left = False
@@ -138,18 +142,21 @@ class EmbeddedLeg(MediaLeg):
         self._burned.add(token_id)
         return None
 
-    def begin(self, session: SignalSession, join: rtc.JoinRequest) -> None:
-        """Let an admitted client in: the first time, or again in place of whoever held the leg before."""
+    def begin(self, session: SignalSession, join: rtc.JoinRequest, *, dual: bool) -> None:
+        """Let an admitted client in: the first time, or again in place of whoever held the leg before.
+
+        ``dual``: it speaks the older signalling, with two PeerConnections.
+        """
         self._closing = [task for task in self._closing if not task.done()]
         self._drop_connection(models.DUPLICATE_IDENTITY)
         self._names = self._names._replace(user_sid=new_sid("PA"))
         self._session = session
-        self._peer = self._make_peer(
-            self._names,
-            PeerEvents(self._on_up, self._on_down, self._on_audio, self._on_data, self._outbox.attach),
-        )
+        events = PeerEvents(self._on_up, self._on_down, self._on_audio, self._on_data, self._outbox.attach)
+        self._peer = self._make_pair(self._names, events) if dual else self._make_peer(self._names, events)
         self._ticker.add(self)
-        session.send(signalling.join_response(self._names, self._user_info(), self._agent_info(), self._ice_servers))
+        infos = self._user_info(), self._agent_info()
+        session.send(signalling.join_response(self._names, *infos, self._ice_servers, dual=dual))
+        self._offer_voice(session)
         if join.HasField("publisher_offer"):
             self.offered(session, join.publisher_offer)
         for request in join.add_track_requests:
@@ -158,6 +165,26 @@ class EmbeddedLeg(MediaLeg):
         if not self._joined:
             self._joined = True
             self._listener.on_joined()
+
+    def can_resume(self, participant_sid: str, *, dual: bool) -> bool:
+        """Whether a client whose socket broke can go on with the transport that it had."""
+        same = participant_sid == self._names.user_sid and isinstance(self._peer, PeerPair) == dual
+        return same and not self._left and self._peer is not None and not self._peer.down
+
+    def resume(self, session: SignalSession) -> None:
+        """Go on over another socket. The client restarts ICE; meanwhile media goes on by the old path."""
+        before, self._session = self._session, session
+        if before is not None:
+            before.drop()
+        self._info_version += 1
+        session.send(signalling.reconnect_response(self._ice_servers, self._inbox.last_sequence))
+        session.send(signalling.update(self._agent_info(), self._user_info()))
+        self._offer_voice(session)
+        session.start_refreshing()
+
+    def _offer_voice(self, session: SignalSession) -> None:
+        if isinstance(self._peer, PeerPair):
+            session.send(rtc.SignalResponse(offer=self._peer.offer()))
 
     def _drop_connection(self, reason: models.DisconnectReason) -> None:
         """Let go of the socket and the peer in use, and of what belongs to them."""
@@ -190,6 +217,15 @@ class EmbeddedLeg(MediaLeg):
         if not answer.client_sends:
             self._microphone = None
         session.send(signalling.answer(answer.sdp, offer.id, answer.mid_to_track_id))
+
+    def answered(self, session: SignalSession, request: rtc.SignalRequest) -> None:
+        """Take the answer to our offer; raises :class:`sdp.BadOfferError`."""
+        if isinstance(self._peer, PeerPair):
+            if session is self._session:
+                self._peer.answered(request.answer)
+        else:
+            message = "nothing was offered here"
+            session.send(signalling.refusal(request, "answer", rtc.RequestResponse.UNSUPPORTED_TYPE, message))
 
     def track_asked(self, session: SignalSession, request: rtc.SignalRequest) -> None:
         """Publish the microphone; refuse any other track."""

@@ -1,6 +1,7 @@
 """One PeerConnection's worth of transport: ICE-lite, DTLS, SRTP, RTP both ways and a data channel, for one join.
 
-It always answers and never offers (single PeerConnection). A client that joins again gets a new peer.
+A client of the newer signalling has one, which answers; one of the older signalling has two (:mod:`pair`), of which the
+one that carries the agent's voice offers. A client that joins again gets a new peer.
 """
 
 import asyncio
@@ -8,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from aiortc import RTCDataChannel
+from aiortc import RTCDataChannel, RTCDataChannelParameters
 from livekit.protocol import rtc
 
 from oneinbox.core.tasks import TaskScope
@@ -28,6 +29,11 @@ _ALIVE_S = 8.0
 """A client's checks come every 2.5 s or oftener: after this long without anything, its path is broken."""
 _FLUSH_STEPS, _FLUSH_STEP_S = 40, 0.01  # an SCTP receiver may delay its acknowledgement by 200 ms (RFC 9260, 6.2)
 _RELIABLE_CHANNEL = "_reliable"
+_OUR_CHANNELS = (
+    RTCDataChannelParameters(label=_RELIABLE_CHANNEL),
+    RTCDataChannelParameters(label="_lossy", ordered=False, maxRetransmits=0),
+)
+_REPORT_EVERY_TICKS = 150
 
 
 class PeerEvents(NamedTuple):
@@ -55,7 +61,7 @@ class Answer(NamedTuple):
 
 
 class Peer:
-    """The transport of one join."""
+    """The transport of one join. One that does not speak leaves the agent's voice to another."""
 
     def __init__(
         self,
@@ -66,6 +72,7 @@ class Peer:
         names: RoomNames,
         complexity: int,
         events: PeerEvents,
+        speaks: bool = True,
     ) -> None:
         self._port = port
         self._addresses = addresses
@@ -79,7 +86,10 @@ class Peer:
         self._sender = AudioSender(names.agent_sid, complexity=complexity)
         self._receiver: AudioReceiver | None = None
         self._srtp: tuple[SrtpSession, SrtpSession] | None = None
-        self._offer: sdp.Offer | None = None
+        self._speaks = speaks
+        self._remote: sdp.Offer | None = None
+        self._our_offers = 0
+        self._ticks = 0
         self._setup = "active"
         self._voice_mid: str | None = None
         self._connecting = False
@@ -92,13 +102,13 @@ class Peer:
     def answer(self, text: str) -> Answer:
         """Answer an offer, the first or a later one; raises :class:`sdp.BadOfferError`."""
         offer = sdp.parse_offer(text)
-        if self._offer is None:
+        if self._remote is None:
             self._setup = "passive" if offer.setup == "active" else "active"
-        elif offer.ufrag != self._offer.ufrag:
+        elif offer.ufrag != self._remote.ufrag:
             self._port.restart(self._ice)
-        self._offer = offer
+        self._remote = offer
         self._ice.remote_ufrag = offer.ufrag
-        self._voice_mid = sdp.agent_section(offer, self._voice_mid)
+        self._voice_mid = sdp.agent_section(offer, self._voice_mid) if self._speaks else None
         microphone = sdp.microphone_section(offer)
         for section in offer.sections:
             if section.mid == self._voice_mid and section.opus is not None:
@@ -113,36 +123,60 @@ class Peer:
             microphone is not None,
         )
 
+    def offer(self) -> str:
+        """Return an offer of our own. Each but the first restarts ICE (RFC 8445, 2.4)."""
+        if self._our_offers:
+            self._port.restart(self._ice)
+        self._our_offers += 1
+        self._voice_mid = sdp.VOICE_MID
+        return sdp.write_offer(self._local_side("actpass"), self._voice(), self._our_offers)
+
+    def answered(self, text: str) -> None:
+        """Take the answer to our latest offer; raises :class:`sdp.BadOfferError`."""
+        answer = sdp.parse_answer(text)
+        opus = answer.sections[0].opus
+        if opus is None:
+            raise sdp.BadOfferError("an answer without Opus")
+        if self._remote is None:
+            self._setup = "passive" if answer.setup == "active" else "active"
+        self._remote = answer
+        self._ice.remote_ufrag = answer.ufrag
+        self._sender.payload_type = opus
+        if self._ice.selected is not None:
+            self._on_path()
+
     def _write_answer(self, offer: sdp.Offer, microphone_mid: str | None) -> str:
+        return sdp.write_answer(offer, self._local_side(self._setup), self._voice(), microphone_mid)
+
+    def _local_side(self, setup: str) -> sdp.LocalSide:
         candidates = sdp.host_candidates(
             self._addresses, self._port.number, udp=self._port.udp_enabled, tcp=self._port.tcp_enabled
         )
-        local = sdp.LocalSide(self._ice.ufrag, self._ice.password, self._secure.fingerprints, self._setup, candidates)
-        voice = sdp.AgentVoice(
+        return sdp.LocalSide(self._ice.ufrag, self._ice.password, self._secure.fingerprints, setup, candidates)
+
+    def _voice(self) -> sdp.AgentVoice:
+        return sdp.AgentVoice(
             self._voice_mid or "",
             self._sender.ssrc,
             self._names.agent_stream_id,
             self._names.agent_track_sid,
             self._names.agent_sid,
         )
-        return sdp.write_answer(offer, local, voice, microphone_mid)
 
     # ---- coming up and going down
 
     def _on_path(self) -> None:
-        if not self._connecting:
+        if not self._connecting and self._remote is not None:  # checks may overtake the answer to our offer
             self._connecting = True
-            self._tasks.spawn(self._connect(), "connect")
+            self._tasks.spawn(self._connect(self._remote), "connect")
 
-    async def _connect(self) -> None:
-        offer = self._offer
-        if offer is None:  # a check came that nobody but we could have made possible: impossible, and harmless
-            return
-        data = next((section for section in offer.sections if section.kind == "application"), None)
+    async def _connect(self, remote: sdp.Offer) -> None:
+        data = next((section for section in remote.sections if section.kind == "application"), None)
         stands = await self._secure.connect(
-            offer.fingerprints,
+            remote.fingerprints,
             begins=self._setup == "active",
-            sctp_port=None if data is None else data.sctp_port,
+            sctp_port=None if data is None or data.rejected else data.sctp_port,
+            channels=_OUR_CHANNELS if self._our_offers else (),
         )
         if stands:
             self._srtp = self._secure.srtp()
@@ -223,7 +257,9 @@ class Peer:
         """Every 20 ms: send the agent's next frame (or silence), and let the receiving side keep time."""
         if self._srtp is None or not self.up:
             return
-        if self._voice_mid is not None:
+        if self._voice_mid is None:
+            self._report_reception(now_s)
+        else:
             self._sender.skip(skipped)
             try:
                 packet = self._sender.next_packet(frame)
@@ -236,6 +272,13 @@ class Peer:
                 self._send_rtcp(self._sender.report(reception))
         if self._receiver is not None:
             self._receiver.tick(now_s)
+
+    def _report_reception(self, now_s: float) -> None:
+        self._ticks += 1
+        if self._ticks % _REPORT_EVERY_TICKS == 0 and self._receiver is not None:
+            reception = self._receiver.report(now_s)
+            if reception is not None:
+                self._send_rtcp(self._sender.receiver_report(reception))
 
     def _send_rtcp(self, packet: bytes) -> None:
         if self._srtp is not None:

@@ -106,19 +106,33 @@ def build_sender_report(
     """Return a compound packet: a sender report and the name of its source (RFC 3550, 6.4.1 and 6.5.1)."""
     body = _SENDER_INFO.pack(ssrc, ntp >> 32, ntp & 0xFFFFFFFF, timestamp, packets & 0xFFFFFFFF, octets & 0xFFFFFFFF)
     if report is not None:
-        lost = max(-_LOST_LIMIT - 1, min(_LOST_LIMIT, report.packets_lost)) & 0xFFFFFF
-        body += _REPORT.pack(
-            report.ssrc,
-            report.fraction_lost << 24 | lost,
-            report.highest_sequence,
-            report.jitter,
-            report.last_sender_report,
-            report.delay_since,
-        )
+        body += _pack_report(report)
+    return _rtcp(_SR, int(report is not None), body) + _pack_name(ssrc, cname)
+
+
+def _pack_report(report: ReceptionReport) -> bytes:
+    lost = max(-_LOST_LIMIT - 1, min(_LOST_LIMIT, report.packets_lost)) & 0xFFFFFF
+    return _REPORT.pack(
+        report.ssrc,
+        report.fraction_lost << 24 | lost,
+        report.highest_sequence,
+        report.jitter,
+        report.last_sender_report,
+        report.delay_since,
+    )
+
+
+def _pack_name(ssrc: int, cname: str) -> bytes:
     name = cname.encode()[:255]
     chunk = struct.pack("!IBB", ssrc, _CNAME, len(name)) + name
     chunk += bytes(4 - len(chunk) % 4)  # ends with at least one zero, on a 32-bit boundary
-    return _rtcp(_SR, int(report is not None), body) + _rtcp(_SDES, 1, chunk)
+    return _rtcp(_SDES, 1, chunk)
+
+
+def build_receiver_report(*, ssrc: int, cname: str, report: ReceptionReport) -> bytes:
+    """Return a compound packet of one who only receives: a receiver report and the name of its source."""
+    body = struct.pack("!I", ssrc) + _pack_report(report)
+    return _rtcp(_RR, 1, body) + _pack_name(ssrc, cname)
 
 
 def build_bye(ssrc: int) -> bytes:

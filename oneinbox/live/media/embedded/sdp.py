@@ -1,4 +1,4 @@
-"""SDP as browsers write it (RFC 8866, 8829, 8843): an offer taken apart, an answer put together.
+"""SDP as browsers write it (RFC 8866, 8829, 8843): an offer taken apart and answered; an offer of our own.
 
 Only what a call needs: one agent's voice one way, one microphone the other, data channels, all in one bundle. Every
 video section is answered ``inactive``. An offer that cannot be a call is :class:`BadOfferError`, never another exception.
@@ -19,7 +19,7 @@ _DEFAULT_SCTP_PORT = 5000
 
 
 class BadOfferError(ValueError):
-    """The client's SDP cannot be answered."""
+    """The client's SDP cannot be used: an offer, or an answer to ours."""
 
 
 class Fingerprint(NamedTuple):
@@ -60,7 +60,7 @@ class MediaSection(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """What a client proposes."""
+    """What a client proposes, or agrees to."""
 
     ufrag: str
     fingerprints: tuple[Fingerprint, ...]
@@ -89,6 +89,31 @@ class AgentVoice(NamedTuple):
     cname: str
 
 
+VOICE_MID = "0"
+_DATA_MID = "1"
+_OFFERED = Offer(
+    ufrag="",
+    fingerprints=(),
+    setup="actpass",
+    sections=(
+        MediaSection(
+            "audio", VOICE_MID, "recvonly", "UDP/TLS/RTP/SAVPF", ("111",), {"111": "opus/48000/2"}, 0, rejected=False
+        ),
+        MediaSection(
+            "application",
+            _DATA_MID,
+            "sendrecv",
+            "UDP/DTLS/SCTP",
+            ("webrtc-datachannel",),
+            {},
+            _DEFAULT_SCTP_PORT,
+            rejected=False,
+        ),
+    ),
+)
+"""What we offer ourselves, as the client would have offered it: so one writer serves both."""
+
+
 def parse_offer(text: str) -> Offer:
     """Take an offer apart; raises :class:`BadOfferError`."""
     if len(text) > MAX_OFFER_BYTES:
@@ -111,12 +136,27 @@ def parse_offer(text: str) -> Offer:
     return Offer(_token(ufrag), tuple(fingerprints), setup, tuple(sections))
 
 
-def write_answer(offer: Offer, local: LocalSide, voice: AgentVoice, microphone_mid: str | None) -> str:
+def parse_answer(text: str) -> Offer:
+    """Take apart the answer to :func:`write_offer`; raises :class:`BadOfferError`."""
+    answer = parse_offer(text)
+    if answer.setup == "actpass" or [section.mid for section in answer.sections] != [VOICE_MID, _DATA_MID]:
+        raise BadOfferError("an answer to something else than was offered")
+    return answer
+
+
+def write_offer(local: LocalSide, voice: AgentVoice, version: int) -> str:
+    """Return our own offer: the agent's voice in ``VOICE_MID``, and data channels. ``version`` counts up."""
+    return write_answer(_OFFERED, local, voice, None, version)
+
+
+def write_answer(
+    offer: Offer, local: LocalSide, voice: AgentVoice, microphone_mid: str | None, version: int = 1
+) -> str:
     """Return the answer: the agent's voice in ``voice.mid``, the microphone from ``microphone_mid``, no video."""
     kept = [section.mid for section in offer.sections if not section.rejected]
     lines = [
         "v=0",
-        "o=- 1 1 IN IP4 0.0.0.0",
+        f"o=- 1 {version} IN IP4 0.0.0.0",
         "s=-",
         "t=0 0",
         "a=ice-lite",

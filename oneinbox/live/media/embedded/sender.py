@@ -77,6 +77,10 @@ class AudioSender:
             report=reception,
         )
 
+    def receiver_report(self, reception: rtp.ReceptionReport) -> bytes:
+        """Return the report of one who sends nothing itself."""
+        return rtp.build_receiver_report(ssrc=self.ssrc, cname=self._cname, report=reception)
+
     def goodbye(self) -> bytes:
         """Return the packet that ends the stream."""
         return rtp.build_bye(self.ssrc)

@@ -56,6 +56,10 @@ class SignalHandler(Protocol):
         """Answer an offer; raises :class:`BadOfferError`."""
         ...
 
+    def answered(self, session: "SignalSession", request: rtc.SignalRequest) -> None:
+        """Take the answer to our offer; raises :class:`BadOfferError`."""
+        ...
+
     def track_asked(self, session: "SignalSession", request: rtc.SignalRequest) -> None:
         """Publish a track, or refuse to."""
         ...
@@ -110,6 +114,12 @@ class SignalSession:
             self.end()
             self._socket.close(code)
 
+    def drop(self, code: int = _NORMAL) -> None:
+        """Close the socket without a word: its client has another one."""
+        if self.open:
+            self.end()
+            self._socket.close(code)
+
     def end(self) -> None:
         """The socket has gone, or is about to: nothing more is sent. Harmless when called again."""
         if self.open:
@@ -137,6 +147,8 @@ class SignalSession:
                 self.send(signalling.pongs(request))
             case "offer":
                 self._handler.offered(self, request.offer)
+            case "answer":
+                self._handler.answered(self, request)
             case "add_track":
                 self._handler.track_asked(self, request)
             case "mute":

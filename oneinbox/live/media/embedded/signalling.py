@@ -18,6 +18,9 @@ from oneinbox.core.link import IceServer
 from oneinbox.live.media.embedded.names import AGENT_IDENTITY, RoomNames
 
 PATH_V1 = "/rtc/v1"
+"""One PeerConnection: the client offers."""
+PATH_V0 = "/rtc"
+"""Two: the client offers one, we offer the other."""
 MAX_MESSAGE_BYTES = 64 * 1024
 _MAX_JOIN_BYTES = 256 * 1024
 _COMPATIBLE_VERSION = "1.9.0"
@@ -54,6 +57,15 @@ def parse_join_request(query: Mapping[str, str]) -> rtc.JoinRequest:
         return rtc.JoinRequest.FromString(inner)
     except (binascii.Error, ValueError, zlib.error, DecodeError) as error:
         raise BadSignalError(f"the join_request cannot be read: {error}") from None
+
+
+def parse_flat_join(query: Mapping[str, str]) -> rtc.JoinRequest:
+    """Return what the query of a ``/rtc`` URL says, as a join request."""
+    return rtc.JoinRequest(
+        client_info=models.ClientInfo(version=query.get("version", "")),
+        reconnect=query.get("reconnect") in ("1", "true"),
+        participant_sid=query.get("sid", ""),
+    )
 
 
 def parse_request(data: bytes) -> rtc.SignalRequest:
@@ -132,33 +144,57 @@ def microphone_info(request: rtc.AddTrackRequest, sid: str) -> models.TrackInfo:
 
 
 def join_response(
-    names: RoomNames, user: models.ParticipantInfo, agent: models.ParticipantInfo, ice_servers: Iterable[IceServer]
+    names: RoomNames,
+    user: models.ParticipantInfo,
+    agent: models.ParticipantInfo,
+    ice_servers: Iterable[IceServer],
+    *,
+    dual: bool,
 ) -> rtc.SignalResponse:
-    """Return the first message of a session."""
+    """Return the first message of a session; ``dual``: we shall offer the connection that carries the agent's voice."""
     return rtc.SignalResponse(
         join=rtc.JoinResponse(
             room=models.Room(sid=names.room_sid, name=names.room_name, num_participants=2),
             participant=user,
             other_participants=[agent],
             server_version=_COMPATIBLE_VERSION,
-            server_info=models.ServerInfo(
-                edition=models.ServerInfo.Standard,
-                version=_COMPATIBLE_VERSION,
-                protocol=_PROTOCOL,
-                node_id="oneinbox",
-                debug_info=f"OneInbox {__version__}",
-            ),
-            ice_servers=[
-                rtc.ICEServer(urls=server.urls, username=server.username, credential=server.credential)
-                for server in ice_servers
-            ],
-            subscriber_primary=False,
+            server_info=_server_info(),
+            ice_servers=_ice_servers(ice_servers),
+            subscriber_primary=dual,
             fast_publish=True,
             ping_interval=_PING_INTERVAL_S,
             ping_timeout=_PING_TIMEOUT_S,
             enabled_publish_codecs=[models.Codec(mime=_MIME)],
         )
     )
+
+
+def reconnect_response(ice_servers: Iterable[IceServer], last_message: int) -> rtc.SignalResponse:
+    """Return the first message of a session that goes on where another broke off.
+
+    ``last_message``: the sequence of the last reliable data packet that arrived, so that none is sent again.
+    """
+    return rtc.SignalResponse(
+        reconnect=rtc.ReconnectResponse(
+            ice_servers=_ice_servers(ice_servers), server_info=_server_info(), last_message_seq=last_message
+        )
+    )
+
+
+def _server_info() -> models.ServerInfo:
+    return models.ServerInfo(
+        edition=models.ServerInfo.Standard,
+        version=_COMPATIBLE_VERSION,
+        protocol=_PROTOCOL,
+        node_id="oneinbox",
+        debug_info=f"OneInbox {__version__}",
+    )
+
+
+def _ice_servers(servers: Iterable[IceServer]) -> list[rtc.ICEServer]:
+    return [
+        rtc.ICEServer(urls=server.urls, username=server.username, credential=server.credential) for server in servers
+    ]
 
 
 def answer(sdp: str, offer_id: int, mid_to_track_id: Mapping[str, str]) -> rtc.SignalResponse:

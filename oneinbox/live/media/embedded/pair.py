@@ -1,0 +1,83 @@
+"""The two PeerConnections of LiveKit's older signalling (``/rtc``): what a leg asks of one peer, done by two.
+
+The client offers one for what it publishes; we offer the other, with the agent's voice and the data channels that we send
+by. Each has ICE, DTLS and SCTP of its own.
+"""
+
+import asyncio
+
+from livekit.protocol import rtc
+
+from oneinbox.live.media.embedded import sdp
+from oneinbox.live.media.embedded.data import Channel
+from oneinbox.live.media.embedded.peer import Answer, Peer, PeerEvents
+
+
+class PeerPair:
+    """A publisher and a subscriber, named as the client sees them. It is up when the subscriber is."""
+
+    def __init__(self, publisher: Peer, subscriber: Peer) -> None:
+        self.publisher = publisher
+        self.subscriber = subscriber
+        self._offer_id = 0
+
+    @property
+    def up(self) -> bool:
+        """Whether the agent can be heard and the page be shown things."""
+        return self.subscriber.up
+
+    @property
+    def down(self) -> bool:
+        """Whether either connection was closed by the client, or failed."""
+        return self.subscriber.down or self.publisher.down
+
+    def offer(self) -> rtc.SessionDescription:
+        """Return the offer for the subscriber. Each but the first restarts ICE."""
+        self._offer_id += 1
+        return rtc.SessionDescription(type="offer", sdp=self.subscriber.offer(), id=self._offer_id)
+
+    def answered(self, answer: rtc.SessionDescription) -> None:
+        """Take the answer for the subscriber, unless a later offer is out; raises :class:`sdp.BadOfferError`."""
+        if answer.type != "answer":
+            raise sdp.BadOfferError(f"a description of type {answer.type!r}")
+        if answer.id in (0, self._offer_id):
+            self.subscriber.answered(answer.sdp)
+
+    def answer(self, text: str) -> Answer:
+        """Answer an offer for the publisher; raises :class:`sdp.BadOfferError`."""
+        return self.publisher.answer(text)
+
+    def is_alive(self, now_s: float) -> bool:
+        """Whether media can flow both ways, as far as it was asked for."""
+        publishes = self.publisher.is_alive(now_s) or not self.publisher.up
+        return self.subscriber.is_alive(now_s) and publishes
+
+    def start_filling(self, now_s: float) -> None:
+        """Deliver silence from now on where the client sends nothing."""
+        self.publisher.start_filling(now_s)
+
+    def tick(self, now_s: float, skipped: int, frame: bytes | None) -> None:
+        """Every 20 ms: send the agent's next frame (or silence), and let the receiving side keep time."""
+        self.subscriber.tick(now_s, skipped, frame)
+        self.publisher.tick(now_s, skipped, None)
+
+    async def flush_data(self) -> None:
+        """Wait until the client has what was sent to it, for as long as an acknowledgement may be delayed."""
+        await self.subscriber.flush_data()
+
+    async def aclose(self) -> None:
+        """Say goodbye and free everything."""
+        await asyncio.gather(self.publisher.aclose(), self.subscriber.aclose())
+
+
+def publisher_events(events: PeerEvents) -> PeerEvents:
+    """Return what a publisher tells: the agent's data goes by the other connection, and so does being up."""
+    return events._replace(on_up=_ignore, on_channel=_ignore_channel)
+
+
+def _ignore() -> None:
+    pass
+
+
+def _ignore_channel(_: Channel | None) -> None:
+    pass
