@@ -87,6 +87,7 @@ def socket_routes(pool: WorkerPool, token_secret: str) -> APIRouter:
             raise InvalidTokenError("the token belongs to a page of another origin")
         return token
 
+    @router.get("/rtc/validate")
     @router.get("/rtc/v1/validate")
     async def validate(request: Request) -> Response:
         """Say why a token is refused; LiveKit's clients ask after the WebSocket failed."""
@@ -98,6 +99,7 @@ def socket_routes(pool: WorkerPool, token_secret: str) -> APIRouter:
             return PlainTextResponse(why, status_code=401, headers=_ANY_ORIGIN)
         return PlainTextResponse("success", headers=_ANY_ORIGIN)
 
+    @router.websocket("/rtc")
     @router.websocket("/rtc/v1")
     async def signal(websocket: WebSocket) -> None:
         """One client's signalling, for as long as it lasts."""
