@@ -1,6 +1,5 @@
 """A real server, and Chromium with a fake microphone."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,30 +8,11 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from oneinbox.server.pages import STATIC_DIR
+from tests.support.chromium import CHROMIUM, FLAGS
 from tests.support.running import RunningServer
-
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-)
+from tests.support.tools import missing
 
 OpenBrowser = Callable[..., Browser]
-
-
-def missing(what: str) -> None:
-    """Skip for want of ``what``; fail in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is missing, and CI must have it")
-    pytest.skip(f"{what} is missing")
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +39,7 @@ def open_browser() -> Iterator[OpenBrowser]:
     with sync_playwright() as playwright:
 
         def launch(microphone: Path | None = None) -> Browser:
-            flags = list(_FLAGS)
+            flags = [*FLAGS, "--use-fake-ui-for-media-stream"]
             if microphone is not None:
                 flags.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pytest
+from tests.support.tools import missing
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FLAGS = (
@@ -23,13 +23,6 @@ FLAGS = (
 )
 REPO = Path(__file__).resolve().parents[2]
 SDK_DIST = REPO / "clients" / "web-sdk" / "dist"
-
-
-def missing(what: str) -> None:
-    """Skip the running test for want of ``what``; fail it in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is missing, and CI must have it")
-    pytest.skip(f"{what} is missing")
 
 
 def need_chromium() -> None:

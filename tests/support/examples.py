@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import Empty, Queue
 
 from scripts.build_web import node_is_good
-from tests.support.chromium import missing
+from tests.support.tools import missing
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 START_LIMIT_S = 30.0

@@ -4,7 +4,6 @@ A missing tool skips the test on a user's machine and fails it where ``CI=true``
 """
 
 import gzip
-import os
 import shutil
 import subprocess
 import tempfile
@@ -13,20 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pytest
 import soxr
+
+from tests.support.tools import missing
 
 RATE_HZ = 16_000
 FLITE_VOICES = ("slt", "rms", "awb", "kal16")
 PROMPTS_DIR = Path("/usr/share/asterisk/sounds/en")
 TRANSCRIPTS = Path("/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz")
-
-
-def missing(what: str) -> None:
-    """Skip the running test for want of ``what``; fail it in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is missing, and CI must have it")
-    pytest.skip(f"{what} is missing")
 
 
 def need_flite() -> None:

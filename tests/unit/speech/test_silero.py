@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from oneinbox.live.speech.silero import SileroStream, SileroVad
-from tests.support.speech import missing, need_prompts, prompt, prompt_texts, silence
+from tests.support.speech import need_prompts, prompt, prompt_texts, silence
+from tests.support.tools import missing
 from tests.support.virtual_time import run_virtually
 
 MODEL = Path(sys.prefix) / "share" / "oneinbox" / "models" / "silero_vad.onnx"
