@@ -1,6 +1,8 @@
-"""The pinned ``livekit-client`` in Chromium, unchanged, against the endpoint over loopback."""
+"""``livekit-client`` in Chromium, unchanged, over loopback: the pinned one, and those of one and two years ago."""
 
+import base64
 import functools
+import hashlib
 import json
 import os
 import shutil
@@ -18,10 +20,16 @@ from playwright.async_api import Page, async_playwright
 
 from oneinbox.live.engine.ports import Caption
 from tests.support.media_server import RecordingListener, media_server, token, until
-from tests.support.media_signal import likeness, samples, tone
-from tests.support.speech import missing, need_prompts, prompt
+from tests.support.media_signal import babble, likeness, samples, tone
+from tests.support.speech import need_prompts, prompt
+from tests.support.tools import missing
 
 CLIENT_VERSION = "2.23.0"
+OLDER_CLIENTS = {
+    "2.16.0": "2iYJ4dok17yV5CGeaY1yaFvz7rMuNUmXN1+nXvhUrkxTS/RcuteWTpxwrgLG/Vl1yxkf/YquVQ7bbRwFye20CA==",
+    "2.6.0": "hpxNBtyWIFCefoHjHoSjqPCw3m7AfSJVcVZw6rMsqds4u+dSpWLfYkglWP8JuPGUIssyOsZm/+bV3gBWfuOGGQ==",
+}
+"""Releases of one and of two years ago, and what the packages must hash to (SHA-512)."""
 CHROMIUM = "/usr/bin/chromium"
 HERE = Path(__file__).resolve()
 PAGE = HERE.parents[2] / "support" / "media_page.html"
@@ -29,21 +37,24 @@ INSTALLED = HERE.parents[3] / "clients" / "web-sdk" / "node_modules" / "livekit-
 
 
 @functools.cache
-def client_bundle() -> bytes:
+def client_bundle(version: str) -> bytes:
     """Return livekit-client as one script: the Web SDK's own copy, or the published package."""
     about = INSTALLED / "package.json"
-    if about.is_file() and json.loads(about.read_text())["version"] == CLIENT_VERSION:
+    if version == CLIENT_VERSION and about.is_file() and json.loads(about.read_text())["version"] == CLIENT_VERSION:
         return (INSTALLED / "dist" / "livekit-client.umd.js").read_bytes()
     npm = shutil.which("npm")
     if npm is None:
-        missing(f"livekit-client {CLIENT_VERSION}, and npm to get it with")
+        missing(f"livekit-client {version}, and npm to get it with")
     with tempfile.TemporaryDirectory() as folder:
         packed = subprocess.run(
-            [npm, "pack", "--silent", f"livekit-client@{CLIENT_VERSION}"], cwd=folder, capture_output=True, check=False
+            [npm, "pack", "--silent", f"livekit-client@{version}"], cwd=folder, capture_output=True, check=False
         )
         if packed.returncode:
-            missing(f"livekit-client {CLIENT_VERSION} (npm pack failed)")
-        with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
+            missing(f"livekit-client {version} (npm pack failed)")
+        package = next(Path(folder).glob("*.tgz"))
+        if version in OLDER_CLIENTS:
+            assert base64.b64encode(hashlib.sha512(package.read_bytes()).digest()).decode() == OLDER_CLIENTS[version]
+        with tarfile.open(package) as archive:
             found = archive.extractfile("package/dist/livekit-client.umd.js")
             assert found is not None
             return found.read()
@@ -79,10 +90,10 @@ async def browser_page(microphone: bytes) -> AsyncIterator[Page]:
                 await browser.close()
 
 
-def files() -> dict[str, tuple[str, bytes]]:
+def files(version: str = CLIENT_VERSION) -> dict[str, tuple[str, bytes]]:
     return {
         "/": ("text/html; charset=utf-8", PAGE.read_bytes()),
-        "/livekit-client.umd.js": ("text/javascript", client_bundle()),
+        "/livekit-client.umd.js": ("text/javascript", client_bundle(version)),
     }
 
 
@@ -146,13 +157,98 @@ async def test_a_whole_call_in_chromium(udp: bool, tcp: bool):
         assert set(server.media.holdings().values()) == {0}
 
 
-async def test_a_lost_socket_leads_back_into_the_same_call_in_chromium():
+@pytest.mark.parametrize("version", [CLIENT_VERSION, *OLDER_CLIENTS])
+async def test_a_call_by_the_older_signalling(version: str):
+    need_prompts()
+    speech = prompt("demo-congrats")[: 4 * 32_000]
+    async with media_server(files=files(version)) as server, browser_page(speech) as page:
+        listener = RecordingListener()
+        leg = server.media.open_leg(room_name="web-1", identity="caller", agent_name="Ann", listener=listener)
+        leg.playout.write(tone(1000, 12, 24_000))
+        await page.goto(server.url.replace("ws://", "http://") + "/")
+        joined = "([url, token]) => join(url, token, { singlePeerConnection: false })"
+        assert await page.evaluate(joined, [server.url, token("web-1")]) == "connected"
+        await until(lambda: "active" in listener.events, what="two-way audio")
+        assert server.paths == ["/rtc"]
+        await page.wait_for_function("analyser && hear().rms > 0.05")
+        await page.wait_for_timeout(400)  # until the whole window is the tone
+        assert (await page.evaluate("hear()"))["hz"] == pytest.approx(1000, abs=12)
+        leg.send_event("suggestions", {"phrases": ["yes"]})
+        leg.set_attributes({"lk.agent.state": "speaking"})
+        await page.wait_for_function("seen.data.length && seen.attributes.agent")
+        seen = await page.evaluate("seen")
+        assert seen["voice"][:2] == ["agent", True]
+        assert seen["data"] == [["agent", "oi.event", '{"type":"suggestions","phrases":["yes"]}']]
+        assert seen["attributes"] == {"agent": {"lk.agent.state": "speaking"}}
+        await page.evaluate(
+            "room.localParticipant.publishData(new TextEncoder().encode('clicked'), { reliable: true, topic: 'lk.chat' })"
+        )
+        await until(lambda: listener.texts == ["clicked"], what="the typed text")
+        if version != "2.6.0":  # text streams came later
+            leg.show_caption(Caption(segment_id="a1", from_agent=True, text="Good morning.", final=True))
+            await page.wait_for_function("seen.captions.length == 1 && seen.captions[0][2] == 'Good morning.'")
+        await until(lambda: len(listener.pcm) > 5 * 32_000, what="5 s of the microphone")
+        assert likeness(listener.pcm, samples(speech)[16_000:32_000]) > 0.9
+        path = await page.evaluate("path()")
+        assert (path["protocol"], path["port"]) == ("udp", server.media_port)
+        assert path["senderReports"] >= 1
+
+        server.cut_signalling()
+        await page.wait_for_function("seen.resumed == 1", timeout=20_000)
+        assert await page.evaluate("seen.rejoined") == 0
+        await page.evaluate("room.disconnect()")
+        await until(lambda: "left, goodbye" in listener.events, what="the goodbye")
+        assert listener.events == ["joined", "active", "left, goodbye"]
+        await leg.aclose()
+        assert set(server.media.holdings().values()) == {0}
+
+
+@pytest.mark.parametrize("dual", [False, True], ids=["newer signalling", "older signalling"])
+async def test_a_lost_socket_costs_no_sound_in_chromium(dual: bool):
+    speech = babble(20, 16_000)
+    async with media_server(files=files()) as server, browser_page(speech) as page:
+        listener = RecordingListener()
+        leg = server.media.open_leg(room_name="web-1", identity="caller", agent_name="Ann", listener=listener)
+        leg.playout.write(tone(1000, 20, 24_000))
+        await page.goto(server.url.replace("ws://", "http://") + "/")
+        joined = "([url, token, dual]) => join(url, token, { singlePeerConnection: !dual })"
+        await page.evaluate(joined, [server.url, token("web-1"), dual])
+        await until(lambda: "active" in listener.events, what="two-way audio")
+        await page.wait_for_timeout(1500)
+        before = await page.evaluate("path()")
+        listener.pcm.clear()
+        await page.wait_for_timeout(1000)
+        server.cut_signalling()
+        await page.wait_for_function("seen.resumed == 1", timeout=20_000)
+        await page.wait_for_timeout(1500)
+        heard = bytes(listener.pcm)
+        after = await page.evaluate("path()")
+        assert await page.evaluate("[seen.subscribed, seen.rejoined, room.state]") == [1, 0, "connected"]
+        alike = likeness(speech + speech, heard)
+        elapsed_s = (after["at_ms"] - before["at_ms"]) / 1000
+        packets = after["received"] - before["received"]
+        concealed_ms = (after["concealed"] - before["concealed"]) / 48
+        print(
+            f"caller: likeness {alike:.3f} over {len(heard) / 32_000:.2f} s; agent: {packets} packets"
+            f" in {elapsed_s:.2f} s, {concealed_ms:.0f} ms concealed"
+        )
+        assert alike > 0.85
+        assert packets == pytest.approx(50 * elapsed_s, rel=0.05)
+        assert after["lost"] == before["lost"]
+        assert listener.events == ["joined", "active"]
+        await leg.aclose()
+        await page.wait_for_function("seen.disconnected !== undefined")
+
+
+async def test_where_the_transport_is_gone_too_a_full_join_leads_back_into_the_same_call_in_chromium():
     async with media_server(files=files()) as server, browser_page(tone(300, 2, 16_000)) as page:
         listener = RecordingListener()
         leg = server.media.open_leg(room_name="web-1", identity="caller", agent_name="Ann", listener=listener)
         await page.goto(server.url.replace("ws://", "http://") + "/")
         await page.evaluate("([url, token]) => join(url, token)", [server.url, token("web-1")])
         await until(lambda: "active" in listener.events, what="two-way audio")
+        assert leg._peer is not None
+        leg._peer.down = True  # type: ignore[misc]  # as if its DTLS had ended: it cannot be resumed
         server.cut_signalling()
         await page.wait_for_function("seen.subscribed == 2 && room.state == 'connected'")
         leg.playout.write(tone(800, 3, 24_000))
