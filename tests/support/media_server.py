@@ -58,6 +58,8 @@ class MediaServer:
         self.connections: list[ServerConnection] = []
         self.url = ""
         self.media_port = 0
+        self.paths: list[str] = []
+        """The paths of the sockets that were let in."""
         self._ids = itertools.count(1)
         self._pending: dict[ServerConnection, tuple[int, _Socket]] = {}
         self._tasks = TaskScope("media server")
@@ -109,6 +111,7 @@ class MediaServer:
         self.media.on_socket_open(opened, socket)
         if socket.refused is not None:
             return _plain(connection, *socket.refused)
+        self.paths.append(split.path)
         self._pending[connection] = (socket_id, socket)
         return None
 
