@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fastapi import APIRouter
+from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
 STATIC_DIR = Path(__file__).parent / "static"
@@ -38,7 +39,9 @@ def page_routes(static_dir: Path = STATIC_DIR) -> APIRouter:
     @router.api_route("/{path:path}", methods=["GET", "HEAD"])
     async def page(path: str) -> Response:
         """A file of the dashboard, or its only page, which knows its own addresses."""
-        if path.startswith(("v1/", "rtc", "sdk/", "internal/")) or "\0" in path:
+        if path == "v1" or path.startswith("v1/"):
+            raise HTTPException(404)  # programs ask there: they get the body that every error has
+        if path.startswith(("rtc", "sdk/", "internal/")) or "\0" in path:
             return PlainTextResponse("not found", status_code=404)
         file = (dashboard / path).resolve()
         if path and file.is_relative_to(dashboard) and file.is_file():

@@ -146,7 +146,7 @@ class WebhookService:
             delivery = _delivery(webhook, event.id, TEST_EVENT, now)
             delivery.status = DeliveryStatus.FAILED.value  # until it is known better: nobody else is to attempt it
             delivery.attempt, delivery.error = 1, "the attempt was cut off"
-            delivery.completed_at = now
+            delivery.completed_at, delivery.next_retry_at = now, None
             rows.add(delivery)
             await trail.record(rows, caller, "webhook.tested", "webhook", webhook.id)
         sender = Sender(self._outbound)
