@@ -21,8 +21,9 @@ from oneinbox.api.agents.service import AgentService
 from oneinbox.api.audit.routes import audit_routes
 from oneinbox.api.audit.service import AuditService
 from oneinbox.api.calls.dispatcher import Dispatcher
-from oneinbox.api.calls.routes import TOKEN_PATH, call_routes
+from oneinbox.api.calls.routes import TOKEN_PATH, PageGuard, call_routes
 from oneinbox.api.calls.service import CallService
+from oneinbox.api.calls.start import CallStarter
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database
 from oneinbox.api.db.vault import Vault
@@ -36,8 +37,11 @@ from oneinbox.api.idempotency.store import IdempotencyStore
 from oneinbox.api.integrations.routes import integration_routes
 from oneinbox.api.integrations.service import CredentialService
 from oneinbox.api.keys.origins import parse_sent_origin
-from oneinbox.api.keys.routes import key_routes
+from oneinbox.api.keys.routes import key_routes, secret_key_routes
+from oneinbox.api.keys.secret_keys import SecretKeyService
 from oneinbox.api.keys.service import KeyService, origin_not_allowed
+from oneinbox.api.knowledge.routes import knowledge_routes
+from oneinbox.api.knowledge.service import KnowledgeService
 from oneinbox.api.models.routes import model_routes
 from oneinbox.api.models.service import ModelService
 from oneinbox.api.phone.routes import phone_routes
@@ -101,17 +105,21 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     app.include_router(_health_routes())
     app.include_router(account_routes(accounts, guard, own))
     app.include_router(key_routes(keys, guard))
+    app.include_router(secret_key_routes(SecretKeyService(database), guard))
     vault = Vault(config.credential_keys)
     credentials = CredentialService(database, vault, outbound)
     tools = ToolService(database, vault, outbound)
     app.include_router(integration_routes(credentials, guard))
     app.include_router(voice_routes(VoiceService(database), guard))
     app.include_router(tool_routes(tools, guard))
+    app.include_router(knowledge_routes(KnowledgeService(database, outbound), guard))
     app.include_router(workspace_routes(OutcomeService(database), guard))
     app.include_router(phone_routes(PhoneService(database, vault, outbound), guard))
     app.include_router(model_routes(ModelService(database), guard))
     app.include_router(agent_routes(AgentService(database, config), guard))
-    app.include_router(call_routes(CallService(database, dispatcher, config, outbound), guard, keys, own))
+    starter = CallStarter(database, dispatcher, config, outbound)
+    page_guard = PageGuard(keys, config.session_secret)
+    app.include_router(call_routes(CallService(database, dispatcher, config), starter, guard, page_guard, own))
     app.include_router(webhook_routes(WebhookService(database, config, outbound), guard))
     app.include_router(audit_routes(AuditService(database), guard))
     app.add_exception_handler(AppError, answer_app_error)

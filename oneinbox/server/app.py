@@ -16,6 +16,7 @@ from oneinbox.api.config import ApiConfig, StageDefault, StageDefaults
 from oneinbox.api.db.database import Database, open_database
 from oneinbox.api.first_run import FirstRun, ensure_first_organisation
 from oneinbox.api.http.outbound import OutboundGuard
+from oneinbox.api.knowledge.ingest import Ingestor
 from oneinbox.api.webhooks.deliverer import Deliverer
 from oneinbox.api.webhooks.sender import Sender
 from oneinbox.api.webhooks.signing import SigningSecrets
@@ -66,6 +67,7 @@ async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> Asy
     """Open the database, close what a dead server left open, and put the application together."""
     database = await open_database(data_dir=settings.data_path, url=settings.database_url)
     config = api_config(settings, secrets)
+    ingestor = Ingestor(database, OutboundGuard(config.outbound))
     deliverer = Deliverer(database, Sender(OutboundGuard(config.outbound)), SigningSecrets(config.session_secret))
     try:
         recorder = Recorder(database, config.server_id)
@@ -76,9 +78,11 @@ async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> Asy
         app.include_router(socket_routes(pool, secrets.participant_tokens))
         app.include_router(page_routes())
         deliverer.start()
+        ingestor.start()
         yield Composed(app, config, database, first_run)
     finally:
         await pool.aclose()  # what the workers still say goes into the database
+        await ingestor.aclose()
         await deliverer.aclose()
         await database.aclose()
 

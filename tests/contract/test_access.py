@@ -13,8 +13,16 @@ from tests.support.api import BASE_URL, SESSION_SECRET, TOKEN_SECRET, Api, runni
 
 OPEN = {("GET", "/v1/health"), ("POST", "/v1/auth/sign-in-link")}
 PAGES = {("POST", "/v1/web-calls/token")}
-PEOPLE = {("GET", "/v1/auth/me"), ("POST", "/v1/auth/logout")}
+PEOPLE = {
+    ("GET", "/v1/auth/me"),
+    ("POST", "/v1/auth/logout"),
+    *((method, "/v1/api-keys") for method in ("GET", "POST")),
+    *((method, "/v1/api-keys/{key_id}") for method in ("PATCH", "DELETE")),
+    ("POST", "/v1/api-keys/{key_id}/rotate"),
+}
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/v1/api-keys"): {"name": "x"},
+    ("PATCH", "/v1/api-keys/{key_id}"): {"name": "x"},
     ("POST", "/v1/agents"): {"name": "x"},
     ("POST", "/v1/models"): {"name": "x"},
     ("POST", "/v1/webhooks"): {"name": "x", "url": "https://hooks.example", "events": ["call.ended"]},
@@ -23,6 +31,13 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/web-calls/token"): {"agent_id": "agt_nobody"},
 }
 COVERED = {
+    *((method, "/v1/knowledge-bases") for method in ("GET", "POST")),
+    *((method, "/v1/knowledge-bases/{kb_id}") for method in ("GET", "PATCH", "DELETE")),
+    *((method, "/v1/knowledge-bases/{kb_id}/sources") for method in ("GET", "POST")),
+    ("POST", "/v1/knowledge-bases/sources"),
+    ("DELETE", "/v1/knowledge-bases/{kb_id}/sources/{source_id}"),
+    ("GET", "/v1/knowledge-bases/{kb_id}/jobs"),
+    ("GET", "/v1/knowledge-bases/{kb_id}/jobs/{job_id}"),
     *((method, path) for path in ("/v1/integrations", "/v1/credentials", "/v1/tools") for method in ("GET", "POST")),
     *((method, "/v1/integrations/{credential_id}") for method in ("GET", "PATCH", "DELETE")),
     *((method, "/v1/credentials/{credential_id}") for method in ("GET", "PATCH", "DELETE")),
@@ -41,6 +56,9 @@ COVERED = {
     ("GET", "/v1/auth/me"),
     ("POST", "/v1/auth/logout"),
     ("GET", "/v1/audit-events"),
+    *((method, "/v1/api-keys") for method in ("GET", "POST")),
+    *((method, "/v1/api-keys/{key_id}") for method in ("PATCH", "DELETE")),
+    ("POST", "/v1/api-keys/{key_id}/rotate"),
     ("GET", "/v1/health"),
     ("POST", "/v1/web-calls/token"),
     ("POST", "/v1/calls/web"),

@@ -19,7 +19,7 @@ _UNREADABLE = b"(unreadable)"
 _ONLY_JSON = 415, "unsupported_media_type", "send the body as JSON, with the header Content-Type: application/json"
 
 
-_KEY_PARAMETER = {
+KEY_PARAMETER = {
     "name": HEADER,
     "in": "header",
     "required": False,
@@ -86,7 +86,7 @@ class JsonRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
         if "POST" in (options.get("methods") or ()) and takes_key(endpoint):
-            options["openapi_extra"] = {**(options.get("openapi_extra") or {}), "parameters": [_KEY_PARAMETER]}
+            options["openapi_extra"] = {**(options.get("openapi_extra") or {}), "parameters": [KEY_PARAMETER]}
             options["responses"] = {**errors(409), **(options.get("responses") or {})}
             endpoint = answered_once(endpoint, f"POST {path}", options.get("status_code") or 200)
         super().__init__(path, endpoint, **options)

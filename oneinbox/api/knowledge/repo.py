@@ -1,0 +1,86 @@
+"""Queries over knowledge bases, their sources and jobs."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, CursorResult, or_, select, update
+
+from oneinbox.api.db.database import Rows
+from oneinbox.api.db.tables import KnowledgeJob, KnowledgeSource, LanguageModel
+
+
+async def sources_of(rows: Rows, org_id: str, base_id: str) -> Sequence[KnowledgeSource]:
+    """Return the base's sources, newest first, without their content."""
+    query = (
+        select(KnowledgeSource)
+        .where(KnowledgeSource.org_id == org_id, KnowledgeSource.knowledge_base_id == base_id)
+        .order_by(KnowledgeSource.created_at.desc(), KnowledgeSource.id.desc())
+    )
+    return (await rows.execute(query)).scalars().all()
+
+
+async def jobs_of(rows: Rows, org_id: str, base_id: str, limit: int) -> Sequence[KnowledgeJob]:
+    """Return the base's newest jobs."""
+    query = (
+        select(KnowledgeJob)
+        .where(KnowledgeJob.org_id == org_id, KnowledgeJob.knowledge_base_id == base_id)
+        .order_by(KnowledgeJob.created_at.desc(), KnowledgeJob.id.desc())
+        .limit(limit)
+    )
+    return (await rows.execute(query)).scalars().all()
+
+
+async def models_knowing(rows: Rows, org_id: str, base_id: str, limit: int) -> list[str]:
+    """Return ids of models that have the base."""
+    query = select(LanguageModel.id, LanguageModel.knowledge_base_ids).where(LanguageModel.org_id == org_id)
+    return [row[0] for row in (await rows.execute(query)).all() if base_id in row[1]][:limit]
+
+
+async def ready_sources(rows: Rows, org_id: str, base_ids: Sequence[str]) -> list[tuple[str, str, int]]:
+    """Return id, name and tokens of every source of these bases that was read, oldest first."""
+    query = (
+        select(KnowledgeSource.id, KnowledgeSource.source, KnowledgeSource.token_count)
+        .where(
+            KnowledgeSource.org_id == org_id,
+            KnowledgeSource.knowledge_base_id.in_(base_ids),
+            KnowledgeSource.status == "ready",
+        )
+        .order_by(KnowledgeSource.created_at, KnowledgeSource.id)
+    )
+    return [(row[0], row[1], row[2]) for row in (await rows.execute(query)).all()]
+
+
+async def contents(rows: Rows, org_id: str, source_ids: Sequence[str]) -> dict[str, str]:
+    """Return what these sources say."""
+    query = select(KnowledgeSource.id, KnowledgeSource.content).where(
+        KnowledgeSource.org_id == org_id, KnowledgeSource.id.in_(source_ids)
+    )
+    return {row[0]: row[1] or "" for row in (await rows.execute(query)).all()}
+
+
+async def waiting_job(rows: Rows, lost_before: datetime) -> KnowledgeJob | None:
+    """Return the oldest job that nobody works on; one begun before ``lost_before`` died with its process."""
+    query = select(KnowledgeJob).where(_waiting(lost_before)).order_by(KnowledgeJob.created_at).limit(1)
+    return (await rows.execute(query)).scalar_one_or_none()
+
+
+async def claim_job(rows: Rows, now: datetime, lost_before: datetime) -> KnowledgeJob | None:
+    """Take that job; ``None`` where another process was quicker."""
+    job = await waiting_job(rows, lost_before)
+    if job is None:
+        return None
+    taken = await rows.execute(
+        update(KnowledgeJob)
+        .where(KnowledgeJob.id == job.id, _waiting(lost_before))
+        .values(status="running", started_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return job if cast("CursorResult[Any]", taken).rowcount == 1 else None
+
+
+def _waiting(lost_before: datetime) -> ColumnElement[bool]:
+    return or_(
+        KnowledgeJob.status == "queued",
+        (KnowledgeJob.status == "running") & (KnowledgeJob.started_at < lost_before),
+    )
