@@ -294,7 +294,7 @@ async def test_a_request_given_up_in_mid_dispatch_leaves_nothing(api: Api) -> No
 
 async def test_a_room_name_that_is_taken_is_drawn_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     names = iter(["web-00000001", "web-00000001", "web-00000002", "web-00000001"])
-    monkeypatch.setattr("oneinbox.api.calls.service.new_room_name", lambda: next(names))
+    monkeypatch.setattr("oneinbox.api.calls.start.new_room_name", lambda: next(names))
     first = await start(api)
     assert (await start(api))["room_name"] == "web-00000002"
     await api.recorder.record(CallEnded(call_id=first["id"], reason=EndReason.USER_HANGUP, duration_s=0))

@@ -219,7 +219,7 @@ def raised_codes() -> set[str]:
             if not isinstance(node, ast.Call):
                 continue
             name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-            place = {"AppError": 0, "HttpRefusal": 1, "error_response": 1}.get(name)
+            place = {"AppError": 0, "LimitReachedError": 0, "HttpRefusal": 1, "error_response": 1}.get(name)
             if place is None or len(node.args) <= place:
                 continue
             code = node.args[place]

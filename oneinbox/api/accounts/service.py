@@ -12,7 +12,7 @@ from oneinbox.api.accounts.schemas import MeAnswer, OrganisationAnswer
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database, Rows
 from oneinbox.api.db.tables import Organisation, Session, SignInLink, User
-from oneinbox.api.http.auth import Caller
+from oneinbox.api.http.auth import Caller, session_required
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.ids import new_id
@@ -140,14 +140,14 @@ class AccountService:
     async def sign_out(self, caller: Caller) -> None:
         """End the caller's session: its token is worth nothing from now on."""
         if caller.session_id is None:
-            raise _session_required()
+            raise session_required()
         async with self._database.write() as rows:
             await repo.end_session(rows, caller.session_id, utc_now())
 
     async def who_is(self, caller: Caller) -> MeAnswer:
         """Return the signed-in user."""
         if caller.user_id is None:
-            raise _session_required()
+            raise session_required()
         async with self._database.read() as rows:
             found = await repo.user_with_organisation(rows, caller.user_id, caller.org_id)
         if found is None:
@@ -165,10 +165,6 @@ class AccountService:
 def _hash(token: str) -> str:
     """The tokens are random and long: a fast hash is enough, and a slow one would be a way to keep us busy."""
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def _session_required() -> AppError:
-    return AppError("session_required", "this is about a signed-in person: a secret key is nobody", ErrorKind.FORBIDDEN)
 
 
 def _link_error(link: SignInLink | None) -> AppError:

@@ -16,14 +16,16 @@ from oneinbox.api.calls.schemas import (
     WebCallRequest,
     WebCallTokenRequest,
 )
-from oneinbox.api.calls.service import Asker, CallService
-from oneinbox.api.http.auth import Caller, Guard, bearer_of, publishable_key_scheme
+from oneinbox.api.calls.service import CallService
+from oneinbox.api.calls.start import Asker, CallStarter
+from oneinbox.api.http.auth import Caller, Guard, asked_by, bearer_of, publishable_key_scheme
 from oneinbox.api.http.body import JsonRoute
 from oneinbox.api.http.cursor import AskedByCursor, CursorPage
 from oneinbox.api.http.documented import errors
-from oneinbox.api.http.idempotency import keeps_its_own_answers
+from oneinbox.api.http.idempotency import HEADER, REPLAYED, keeps_its_own_answers, key_use
 from oneinbox.api.http.own_origin import OwnOrigin
 from oneinbox.api.http.paging import AskedPage, Page
+from oneinbox.api.http.rate import limit_headers
 from oneinbox.api.keys.service import KeyService, PageCaller
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.events import EndReason
@@ -35,8 +37,9 @@ _MAX_ID = 255
 class PageGuard:
     """The dependency of the route for web pages: a publishable key, from a page of one of its origins."""
 
-    def __init__(self, keys: KeyService) -> None:
+    def __init__(self, keys: KeyService, payload_key: str) -> None:
         self._keys = keys
+        self._payload_key = payload_key
 
     async def __call__(
         self, request: Request, shown: Annotated[object, Security(publishable_key_scheme)] = None
@@ -50,7 +53,8 @@ class PageGuard:
                 "send a publishable key: Authorization: Bearer oi_pk_...",
                 ErrorKind.UNAUTHENTICATED,
             )
-        return await self._keys.by_publishable_key(key, request.headers.getlist("origin"))
+        asked = await asked_by(request, self._payload_key)
+        return await self._keys.by_publishable_key(key, request.headers.getlist("origin"), asked)
 
 
 def _filter(
@@ -70,10 +74,28 @@ def _filter(
     )
 
 
-def call_routes(service: CallService, guard: Guard, keys: KeyService, own: OwnOrigin) -> APIRouter:
+def call_routes(
+    service: CallService, starter: CallStarter, guard: Guard, page_guard: PageGuard, own: OwnOrigin
+) -> APIRouter:
     """Return the routes below ``/v1/calls``, and the one for web pages."""
     router = APIRouter(tags=["calls"], route_class=JsonRoute)
-    page_guard = PageGuard(keys)
+
+    async def start(
+        request: Request, response: Response, caller: Caller, body: WebCallTokenRequest, route: str
+    ) -> WebCallAnswer:
+        use = None
+        if HEADER in request.headers:
+            # A publishable key is everybody's: what one page has asked is not told to another.
+            asker = f"{caller.key_id} {caller.origin}" if isinstance(caller, PageCaller) else ""
+            use = await key_use(request, caller, route, asker=asker)
+        started = await starter.start_web_call(
+            Asker(caller=caller, server_url=own.websocket_url(request), use=use), body
+        )
+        response.headers["Cache-Control"] = "no-store"
+        response.headers.update(limit_headers(started.limits))
+        if started.replayed:
+            response.headers[REPLAYED] = "true"
+        return started.answer
 
     @router.post("/v1/calls/web", status_code=201, responses=errors(401, 403, 404, 413, 415, 503))
     @keeps_its_own_answers
@@ -81,10 +103,9 @@ def call_routes(service: CallService, guard: Guard, keys: KeyService, own: OwnOr
         body: WebCallRequest, request: Request, response: Response, caller: Annotated[Caller, Depends(guard)]
     ) -> WebCallAnswer:
         """Start a web call from a server. Hand `server_url` and `participant_token` to the browser that joins it."""
-        response.headers["Cache-Control"] = "no-store"
-        return await service.start_web_call(Asker(org_id=caller.org_id, server_url=own.websocket_url(request)), body)
+        return await start(request, response, caller, body, "POST /v1/calls/web")
 
-    @router.post(TOKEN_PATH, status_code=201, responses=errors(401, 403, 404, 413, 415, 503))
+    @router.post(TOKEN_PATH, status_code=201, responses=errors(401, 403, 404, 413, 415, 429, 503))
     @keeps_its_own_answers
     async def create_web_call_token(
         body: WebCallTokenRequest,
@@ -93,14 +114,7 @@ def call_routes(service: CallService, guard: Guard, keys: KeyService, own: OwnOr
         page: Annotated[PageCaller, Depends(page_guard)],
     ) -> WebCallAnswer:
         """Start a web call from a web page, with a publishable key. Takes no `overrides`."""
-        response.headers["Cache-Control"] = "no-store"
-        asker = Asker(
-            org_id=page.org_id,
-            server_url=own.websocket_url(request),
-            publishable_key_id=page.key_id,
-            origin=page.origin,
-        )
-        return await service.start_web_call(asker, body)
+        return await start(request, response, page, body, f"POST {TOKEN_PATH}")
 
     @router.get("/v1/calls", responses=errors(401, 403))
     async def list_calls(
@@ -130,11 +144,11 @@ def call_routes(service: CallService, guard: Guard, keys: KeyService, own: OwnOr
     @keeps_its_own_answers
     async def stop_call(call_id: str, caller: Annotated[Caller, Depends(guard)]) -> CallAnswer:
         """End a call. Nothing happens to one that has ended. The answer shows the end when it came within 2 s."""
-        return await service.stop(caller.org_id, call_id)
+        return await service.stop(caller, call_id)
 
     @router.delete("/v1/calls/{call_id}", status_code=204, responses=errors(401, 403, 404, 409))
     async def delete_call(call_id: str, caller: Annotated[Caller, Depends(guard)]) -> None:
         """Delete a call's record with its transcript. A live call has to be stopped first."""
-        await service.delete(caller.org_id, call_id)
+        await service.delete(caller, call_id)
 
     return router

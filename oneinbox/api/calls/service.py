@@ -2,135 +2,39 @@
 
 import asyncio
 import re
-import secrets
-from dataclasses import dataclass
 
-from oneinbox.api.agents.repo import agent_with_model
-from oneinbox.api.agents.service import agent_not_found
 from oneinbox.api.audit import trail
 from oneinbox.api.calls import repo
 from oneinbox.api.calls.answer import call_answer
 from oneinbox.api.calls.dispatcher import Dispatcher
 from oneinbox.api.calls.recorder import Recorder
-from oneinbox.api.calls.resolve import CallNames, make_spec
 from oneinbox.api.calls.schemas import (
     CallAnswer,
-    CallOverrides,
     CallPatch,
-    WebCallAnswer,
-    WebCallRequest,
-    WebCallTokenRequest,
 )
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database
-from oneinbox.api.db.tables import Agent, Call, LanguageModel
+from oneinbox.api.db.tables import Call
 from oneinbox.api.http.auth import Caller
 from oneinbox.api.http.cursor import CursorPage, CursorRequest, Place
-from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.api.http.paging import Page, PageRequest
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.events import CallStatus, EndReason
-from oneinbox.core.ids import new_id, new_room_name
-from oneinbox.core.spec import CallSpec
-from oneinbox.core.tokens import mint_participant_token
 
-_ROOM_TRIES = 5
 _END_POLL_S = 0.02
 _UNHEARD_END_S = 0.5
 """How long an end that is on its way from a worker may take to be on record."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asker:
-    """Who starts a call: an organisation, and for a web page its key and origin."""
-
-    org_id: str
-    server_url: str
-    publishable_key_id: str | None = None
-    origin: str | None = None
-
-
 class CallService:
-    """Starting, reading, stopping and deleting calls."""
+    """Reading, changing, stopping and deleting calls. :class:`oneinbox.api.calls.start.CallStarter` starts them."""
 
-    def __init__(self, database: Database, dispatcher: Dispatcher, config: ApiConfig, outbound: OutboundGuard) -> None:
+    def __init__(self, database: Database, dispatcher: Dispatcher, config: ApiConfig) -> None:
         self._database = database
         self._dispatcher = dispatcher
         self._config = config
-        self._outbound = outbound
         self._recorder = Recorder(database)
-
-    # ---- starting -------------------------------------------------------------------------------------------------
-
-    async def start_web_call(self, asker: Asker, body: WebCallTokenRequest) -> WebCallAnswer:
-        """Resolve the call, put it on record, hand it to a worker, and return what a browser needs to join it.
-
-        When any of this fails nothing of the call is left.
-        """
-        overrides = body.overrides if isinstance(body, WebCallRequest) else None
-        if (webhook_url := _webhook_url(body)) is not None:
-            self._outbound.require(webhook_url, param="webhook_url")
-        async with self._database.read() as rows:
-            found = await agent_with_model(rows, asker.org_id, body.agent_id)
-        if found is None:
-            raise agent_not_found(body.agent_id)
-        spec, call = await self._put_on_record(asker, *found, body, overrides)
-        await self._dispatch(spec)
-        token = mint_participant_token(
-            secret=self._config.token_secret,
-            issuer=self._config.token_issuer,
-            room_name=spec.room_name,
-            identity=spec.identity,
-            ttl_s=self._config.join_ttl_s,
-            origin=asker.origin,
-        )
-        return WebCallAnswer(
-            id=call.id,
-            agent_id=call.agent_id,
-            type="web",
-            status="queued",
-            room_name=call.room_name,
-            server_url=asker.server_url,
-            participant_token=token,
-            created_at=call.created_at,
-        )
-
-    async def _put_on_record(
-        self,
-        asker: Asker,
-        agent: Agent,
-        model: LanguageModel,
-        body: WebCallTokenRequest,
-        overrides: CallOverrides | None,
-    ) -> tuple[CallSpec, Call]:
-        call_id, identity = new_id("call"), f"user-{secrets.token_hex(8)}"
-        for _ in range(_ROOM_TRIES):
-            names = CallNames(call_id=call_id, room_name=new_room_name(), identity=identity)
-            spec = make_spec(
-                agent, model, overrides=overrides, variables=body.variables or {}, names=names, config=self._config
-            )
-            call = _new_call(spec, asker, agent, model, body)
-            call.server_id = self._config.server_id
-            try:
-                async with self._database.write() as rows:
-                    await repo.add_call(rows, call)
-            except repo.RoomTakenError:
-                continue
-            return spec, call
-        raise RuntimeError(f"{_ROOM_TRIES} random room names in a row were taken")
-
-    async def _dispatch(self, spec: CallSpec) -> None:
-        dispatched = False
-        try:
-            await self._dispatcher.start_call(spec)
-            dispatched = True
-        finally:
-            if not dispatched:  # refused, failed, or given up: nobody was told of this call
-                async with self._database.write() as rows:
-                    call = await repo.get_call(rows, spec.org_id, spec.call_id)
-                    if call is not None:
-                        await rows.delete(call)
 
     # ---- reading --------------------------------------------------------------------------------------------------
 
@@ -179,12 +83,14 @@ class CallService:
 
     # ---- ending ---------------------------------------------------------------------------------------------------
 
-    async def stop(self, org_id: str, call_id: str) -> CallAnswer:
+    async def stop(self, caller: Caller, call_id: str) -> CallAnswer:
         """End the call, where it has not ended yet, and return its record, with the end where that came in time."""
-        call = await self._state(org_id, call_id)
+        call = await self._state(caller.org_id, call_id)
         if not CallStatus(call.status).final:
-            await self._stop(org_id, call_id)
-        return await self.get(org_id, call_id)
+            async with self._database.write() as rows:
+                await trail.record(rows, caller, "call.stopped", "call", call.id)
+            await self._stop(caller.org_id, call_id)
+        return await self.get(caller.org_id, call_id)
 
     async def _stop(self, org_id: str, call_id: str) -> None:
         wait_s = self._config.stop_wait_s
@@ -210,10 +116,10 @@ class CallService:
                 return False
             await asyncio.sleep(_END_POLL_S)
 
-    async def delete(self, org_id: str, call_id: str) -> None:
+    async def delete(self, caller: Caller, call_id: str) -> None:
         """Delete an ended call and everything recorded of it."""
         async with self._database.write() as rows:
-            call = await repo.get_call(rows, org_id, call_id)
+            call = await repo.get_call(rows, caller.org_id, call_id)
             if call is None:
                 raise _call_not_found(call_id)
             if not CallStatus(call.status).final:
@@ -223,6 +129,7 @@ class CallService:
                     ErrorKind.CONFLICT,
                 )
             await rows.delete(call)
+            await trail.record(rows, caller, "call.deleted", "call", call.id)
 
     async def _state(self, org_id: str, call_id: str) -> Call:
         async with self._database.read() as rows:
@@ -232,34 +139,9 @@ class CallService:
         return call
 
 
-def _webhook_url(body: WebCallTokenRequest) -> str | None:
-    return body.webhook_url if isinstance(body, WebCallRequest) else None
-
-
 def _title(outcome: str) -> str:
     """``not_interested`` is kept as ``Not Interested``; capitals that were sent stay."""
     return " ".join(word[:1].upper() + word[1:] for word in re.split(r"[ _-]", outcome))
-
-
-def _new_call(spec: CallSpec, asker: Asker, agent: Agent, model: LanguageModel, body: WebCallTokenRequest) -> Call:
-    now = utc_now()
-    return Call(
-        id=spec.call_id,
-        org_id=spec.org_id,
-        agent_id=spec.agent_id,
-        llm_id=model.id,
-        type="web",
-        status=CallStatus.QUEUED.value,
-        room_name=spec.room_name,
-        publishable_key_id=asker.publishable_key_id,
-        variables=body.variables or {},
-        custom_metadata=body.metadata or {},
-        webhook_id=agent.webhook_id,
-        webhook_url=_webhook_url(body),
-        providers={str(stage): provider for stage, provider in spec.providers().items()},
-        created_at=now,
-        updated_at=now,
-    )
 
 
 def _call_not_found(call_id: str) -> AppError:

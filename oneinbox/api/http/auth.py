@@ -95,7 +95,7 @@ class Guard:
     async def _caller(self, request: Request) -> Caller:
         credential = bearer_of(request)
         if credential is not None:
-            return await self._by_header(credential)
+            return await self._by_header(request, credential)
         cookie = request.cookies.get(SESSION_COOKIE)
         if not cookie:
             raise AppError(
@@ -114,14 +114,21 @@ class Guard:
             )
         return caller
 
-    async def _by_header(self, credential: str) -> Caller:
+    async def _by_header(self, request: Request, credential: str) -> Caller:
         if credential.startswith(PUBLISHABLE_PREFIX):
             raise AppError(
-                "secret_key_required",
+                "publishable_key_not_allowed",
                 "a publishable key only starts web calls (POST /v1/web-calls/token); send a secret key from a server",
                 ErrorKind.FORBIDDEN,
             )
         if credential.startswith(SECRET_PREFIX):
+            if "origin" in request.headers:
+                raise AppError(
+                    "SECRET_KEY_IN_BROWSER",
+                    "a secret key was sent by a browser: whoever opens that page can read it. Revoke it now, and use "
+                    "a publishable key in pages (POST /v1/web-calls/token)",
+                    ErrorKind.FORBIDDEN,
+                )
             caller = await self._authenticator.by_secret_key(credential)
         elif credential.count(".") == 2:
             caller = await self._authenticator.by_session(credential)
@@ -131,6 +138,25 @@ class Guard:
             caller = None
         if caller is None:
             raise invalid_key()
+        return caller
+
+
+class PersonGuard:
+    """The dependency of routes that only a signed-in person may use."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    async def __call__(
+        self,
+        request: Request,
+        shown_key: Annotated[object, Security(_secret_key_scheme)] = None,
+        shown_cookie: Annotated[object, Security(_session_scheme)] = None,
+    ) -> Caller:
+        """Return who is asking. Raises ``AppError`` (401, 403)."""
+        caller = await self._guard(request, shown_key, shown_cookie)
+        if caller.session_id is None:
+            raise session_required()
         return caller
 
 
@@ -163,6 +189,11 @@ def invalid_key() -> AppError:
         "the key is not valid: it is mistyped, deleted or paused. Authorization has to be `Bearer` and the key",
         ErrorKind.UNAUTHENTICATED,
     )
+
+
+def session_required() -> AppError:
+    """Return the error for a key where a person is needed."""
+    return AppError("session_required", "this is for a signed-in person: a secret key is nobody", ErrorKind.FORBIDDEN)
 
 
 def _session_ended() -> AppError:

@@ -13,12 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from oneinbox.api.http import rate
 from oneinbox.api.http.errors import answer_app_error
 from oneinbox.core.errors import AppError
 
 _MAX_AGE_S = 600
 _REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Request-Id"
-_ANSWER_HEADERS = "Retry-After, X-Request-Id"
+_ANSWER_HEADERS = f"Idempotency-Replayed, {rate.HEADERS}, Retry-After, X-Request-Id"
 
 
 class CrossOriginRoute:

@@ -40,6 +40,7 @@ _MEANINGS = {
     413: "The body is too large.",
     415: "The body is not sent as JSON.",
     422: "The body does not fit; `error.param` names the field.",
+    429: "A limit is reached; `Retry-After` and `RateLimit` say when there is room again.",
     503: "The server cannot take this now; try again after `Retry-After` seconds.",
 }
 

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from oneinbox.api.http.rate import LimitReachedError, limit_headers
 from oneinbox.core.errors import AppError, ErrorKind
 
 _STATUS = {
@@ -74,6 +75,8 @@ async def answer_app_error(request: Request, error: Exception) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if error.kind in (ErrorKind.UNAVAILABLE, ErrorKind.RATE_LIMITED) or error.retry_after_s is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after_s or _DEFAULT_RETRY_S))
+    if isinstance(error, LimitReachedError):
+        headers.update(limit_headers(error.states))
     return error_response(
         _STATUS[error.kind],
         error.code,

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import case, func, select, update
 
 from oneinbox.api.db.database import Rows
-from oneinbox.api.db.tables import ApiKey, PublishableKey
+from oneinbox.api.db.owned import is_plausible_id
+from oneinbox.api.db.tables import Agent, ApiKey, Call, PublishableKey, RetiredKey
 
 
 async def secret_key_by_hash(rows: Rows, key_hash: str) -> ApiKey | None:
@@ -31,3 +32,61 @@ async def publishable_keys(rows: Rows, org_id: str) -> list[PublishableKey]:
 async def note_use(rows: Rows, table: type[ApiKey] | type[PublishableKey], key_id: str, now: datetime) -> None:
     """Note that the key was used."""
     await rows.execute(update(table).where(table.id == key_id).values(last_used_at=now))
+
+
+async def secret_keys(rows: Rows, org_id: str) -> list[ApiKey]:
+    """Return the organisation's secret keys, newest first."""
+    query = select(ApiKey).where(ApiKey.org_id == org_id).order_by(ApiKey.created_at.desc(), ApiKey.id.desc())
+    return list((await rows.execute(query)).scalars())
+
+
+async def retire(rows: Rows, key: ApiKey | PublishableKey, now: datetime) -> None:
+    """Remember that this key was given up."""
+    rows.add(RetiredKey(key_hash=key.key_hash, org_id=key.org_id, key_id=key.id, retired_at=now))
+    await rows.flush()
+
+
+async def is_retired(rows: Rows, key_hash: str) -> bool:
+    """Whether a key with this hash was given up."""
+    return await rows.get(RetiredKey, key_hash) is not None
+
+
+async def unknown_agents(rows: Rows, org_id: str, agent_ids: list[str]) -> list[str]:
+    """Return those of the ids that are no agent of the organisation."""
+    plausible = [agent_id for agent_id in agent_ids if is_plausible_id(agent_id)]
+    query = select(Agent.id).where(Agent.org_id == org_id, Agent.id.in_(plausible))
+    known = set((await rows.execute(query)).scalars())
+    return [agent_id for agent_id in agent_ids if agent_id not in known]
+
+
+async def lock_publishable_key(rows: Rows, key_id: str) -> PublishableKey | None:
+    """Return the key, for a count: nobody else counts until the transaction ends."""
+    return await rows.get(PublishableKey, key_id, with_for_update=True)
+
+
+async def calls_since(rows: Rows, key_id: str, since: datetime, asker_hash: str | None) -> tuple[int, datetime | None]:
+    """Return how many calls the key (from this address) has started after ``since``, and when the first of them was."""
+    query = select(Call.created_at).where(Call.publishable_key_id == key_id, Call.created_at > since)
+    if asker_hash is not None:
+        query = query.where(Call.asker_hash == asker_hash)
+    found = query.subquery()
+    count = (await rows.execute(select(func.count()).select_from(found))).scalar_one()
+    oldest = (await rows.execute(query.order_by(Call.created_at).limit(1))).scalar_one_or_none()
+    return count, oldest
+
+
+async def live_calls(rows: Rows, key_id: str) -> int:
+    """Return how many calls of the key have not ended."""
+    query = select(func.count()).where(Call.publishable_key_id == key_id, Call.ended_at.is_(None))
+    return (await rows.execute(query)).scalar_one()
+
+
+async def seconds_since(rows: Rows, key_id: str, since: datetime) -> float:
+    """Return what the key's calls since then have lasted, or where they have not ended may last."""
+    lasted = case(
+        (Call.ended_at.is_(None), func.coalesce(Call.budget_s, 0)), else_=func.coalesce(Call.duration_seconds, 0)
+    )
+    query = select(func.coalesce(func.sum(lasted), 0)).where(
+        Call.publishable_key_id == key_id, Call.created_at >= since
+    )
+    return float((await rows.execute(query)).scalar_one())

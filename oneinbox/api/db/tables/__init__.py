@@ -1,11 +1,11 @@
 """Every table, one file a feature. Each row is owned by an organisation: ``org_id`` stands in every table."""
 
-from oneinbox.api.db.tables.accounts import Organisation, Session, SignInLink, User
+from oneinbox.api.db.tables.accounts import Organisation, Session, SignInAttempt, SignInLink, User
 from oneinbox.api.db.tables.agents import Agent, LanguageModel
 from oneinbox.api.db.tables.audit import AuditEvent, AuditHead
 from oneinbox.api.db.tables.calls import Call, CallFault, CallLatency, CallMessage
 from oneinbox.api.db.tables.idempotency import IdempotencyKey
-from oneinbox.api.db.tables.keys import ApiKey, PublishableKey
+from oneinbox.api.db.tables.keys import ApiKey, PublishableKey, RetiredKey
 from oneinbox.api.db.tables.records import (
     CallOutcome,
     Credential,
@@ -41,7 +41,9 @@ __all__ = [
     "Organisation",
     "PhoneNumber",
     "PublishableKey",
+    "RetiredKey",
     "Session",
+    "SignInAttempt",
     "SignInLink",
     "Tool",
     "User",

@@ -30,6 +30,8 @@ class User(Base):
     org_id: Mapped[str] = org_id_column()
     email: Mapped[str]
     name: Mapped[str | None]
+    password_hash: Mapped[str | None]
+    """Without one, a person signs in by link only."""
     role: Mapped[str]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -62,3 +64,15 @@ class SignInLink(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+
+
+class SignInAttempt(Base):
+    """A password that was tried, as long as it counts. It belongs to nobody: there may be no such account."""
+
+    __tablename__ = "sign_in_attempts"
+    __table_args__ = (Index(None, "subject", "at"), Index(None, "at"))
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str]
+    """A keyed hash of address and e-mail, or of the address alone."""
+    at: Mapped[datetime]

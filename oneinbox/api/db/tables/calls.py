@@ -20,6 +20,7 @@ class Call(Base):
     __table_args__ = (
         Index(None, "org_id", "created_at"),
         Index(None, "org_id", "agent_id", "created_at"),
+        Index(None, "publishable_key_id", "created_at"),
         # Eight hex digits recur over the years; among calls that have not ended they may not.
         Index(
             "uq_calls_open_room_name",
@@ -41,6 +42,10 @@ class Call(Base):
     to_number: Mapped[str | None]
     room_name: Mapped[str]
     publishable_key_id: Mapped[str | None]
+    asker_hash: Mapped[str | None]
+    """A keyed hash of the address that asked with a publishable key."""
+    budget_s: Mapped[float | None]
+    """How long it may last at most: what it takes from its key's daily minutes until it has ended."""
     variables: Mapped[dict[str, Any]]
     custom_metadata: Mapped[dict[str, Any]]
     providers: Mapped[dict[str, Any]]

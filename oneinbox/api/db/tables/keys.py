@@ -1,6 +1,7 @@
 """Keys, secret and publishable."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -22,6 +23,7 @@ class ApiKey(Base):
     last4: Mapped[str]
     scopes: Mapped[list[str]]
     is_active: Mapped[bool]
+    expires_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
 
@@ -40,7 +42,22 @@ class PublishableKey(Base):
     last4: Mapped[str]
     allowed_origins: Mapped[list[str]]
     scopes: Mapped[list[str]]
+    allowed_agent_ids: Mapped[list[str] | None]
+    """The agents it may call; empty: every one of the organisation's."""
+    limits: Mapped[dict[str, Any] | None]
     is_active: Mapped[bool]
+    expires_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
+
+
+class RetiredKey(Base):
+    """A key that was deleted or rotated away, so that its holder is told so."""
+
+    __tablename__ = "retired_keys"
+
+    key_hash: Mapped[str] = mapped_column(primary_key=True)
+    org_id: Mapped[str] = org_id_column()
+    key_id: Mapped[str]
+    retired_at: Mapped[datetime]

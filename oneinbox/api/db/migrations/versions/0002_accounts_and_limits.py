@@ -16,6 +16,9 @@ def upgrade() -> None:
     """Make the tables."""
     _audit()
     _idempotency()
+    _keys()
+    _accounts()
+    _calls()
 
 
 def _audit() -> None:
@@ -73,3 +76,42 @@ def _idempotency() -> None:
         sa.PrimaryKeyConstraint("org_id", "route", "key_hash", name=op.f("pk_idempotency_keys")),
     )
     op.create_index(op.f("ix_idempotency_keys_created_at"), "idempotency_keys", ["created_at"], unique=False)
+
+
+def _keys() -> None:
+    op.add_column("api_keys", sa.Column("expires_at", UtcDateTime(), nullable=True))
+    op.add_column("publishable_keys", sa.Column("expires_at", UtcDateTime(), nullable=True))
+    op.add_column("publishable_keys", sa.Column("allowed_agent_ids", sa.JSON(none_as_null=True), nullable=True))
+    op.add_column("publishable_keys", sa.Column("limits", sa.JSON(none_as_null=True), nullable=True))
+    op.create_table(
+        "retired_keys",
+        sa.Column("key_hash", sa.Text(), nullable=False),
+        sa.Column("org_id", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("retired_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["org_id"], ["organisations.id"], name=op.f("fk_retired_keys_org_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("key_hash", name=op.f("pk_retired_keys")),
+    )
+
+
+def _accounts() -> None:
+    op.add_column("users", sa.Column("password_hash", sa.Text(), nullable=True))
+    op.create_table(
+        "sign_in_attempts",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_in_attempts")),
+    )
+    op.create_index(op.f("ix_sign_in_attempts_at"), "sign_in_attempts", ["at"], unique=False)
+    op.create_index(op.f("ix_sign_in_attempts_subject_at"), "sign_in_attempts", ["subject", "at"], unique=False)
+
+
+def _calls() -> None:
+    op.add_column("calls", sa.Column("asker_hash", sa.Text(), nullable=True))
+    op.add_column("calls", sa.Column("budget_s", sa.Double[float](), nullable=True))
+    op.create_index(
+        op.f("ix_calls_publishable_key_id_created_at"), "calls", ["publishable_key_id", "created_at"], unique=False
+    )
