@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oneinbox import __version__
-from oneinbox.api.accounts.routes import account_routes
+from oneinbox.api.accounts.routes import account_routes, organisation_routes
 from oneinbox.api.accounts.service import AccountService
+from oneinbox.api.accounts.sign_up import SignUpService
 from oneinbox.api.agents.routes import agent_routes
 from oneinbox.api.agents.service import AgentService
 from oneinbox.api.audit.routes import audit_routes
@@ -24,9 +25,11 @@ from oneinbox.api.calls.dispatcher import Dispatcher
 from oneinbox.api.calls.routes import TOKEN_PATH, PageGuard, call_routes
 from oneinbox.api.calls.service import CallService
 from oneinbox.api.calls.start import CallStarter
+from oneinbox.api.calls.supplies import Storeroom
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database
 from oneinbox.api.db.vault import Vault
+from oneinbox.api.first_run import add_demo_agent
 from oneinbox.api.http.auth import Caller, Guard
 from oneinbox.api.http.context import LastResort, RequestId
 from oneinbox.api.http.cors import CrossOriginRoute
@@ -103,7 +106,9 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     outbound = OutboundGuard(config.outbound)
     guard = Guard(Credentials(keys, accounts), own, config.session_secret)
     app.include_router(_health_routes())
-    app.include_router(account_routes(accounts, guard, own))
+    sign_ups = SignUpService(database, config, accounts, add_demo_agent)
+    app.include_router(account_routes(accounts, sign_ups, guard, own))
+    app.include_router(organisation_routes(accounts, guard))
     app.include_router(key_routes(keys, guard))
     app.include_router(secret_key_routes(SecretKeyService(database), guard))
     vault = Vault(config.credential_keys)
@@ -117,7 +122,7 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     app.include_router(phone_routes(PhoneService(database, vault, outbound), guard))
     app.include_router(model_routes(ModelService(database), guard))
     app.include_router(agent_routes(AgentService(database, config), guard))
-    starter = CallStarter(database, dispatcher, config, outbound)
+    starter = CallStarter(database, dispatcher, config, outbound, Storeroom(database, credentials, tools))
     page_guard = PageGuard(keys, config.session_secret)
     app.include_router(call_routes(CallService(database, dispatcher, config), starter, guard, page_guard, own))
     app.include_router(webhook_routes(WebhookService(database, config, outbound), guard))

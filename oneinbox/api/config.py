@@ -54,6 +54,8 @@ class ApiConfig:
     join_ttl_s: int = 120
     """How long a participant token lets its holder join, and a call waits for its participant."""
     stages: StageDefaults = StageDefaults()
+    sign_up_enabled: bool = True
+    """Whether strangers may make accounts, each with an organisation of its own."""
     demo_enabled: bool = True
     """Whether the keyless demo (scripted replies, demo ear and voice) may serve calls."""
     allow_insecure_origins: bool = False

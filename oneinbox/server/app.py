@@ -59,7 +59,15 @@ def api_config(settings: Settings, secrets: Secrets) -> ApiConfig:
         join_ttl_s=int(settings.join_timeout_s),
         stages=StageDefaults(stt=stages.get(Stage.STT), llm=stages.get(Stage.LLM), tts=stages.get(Stage.TTS)),
         allow_insecure_origins=settings.allow_insecure_origins,
+        sign_up_enabled=_takes_sign_ups(settings),
     )
+
+
+def _takes_sign_ups(settings: Settings) -> bool:
+    """An account may use the operator's models: where others reach the server, the operator has to allow it."""
+    if settings.sign_up_enabled is not None:
+        return settings.sign_up_enabled
+    return settings.public_url is None and settings.host in ("127.0.0.1", "::1", "localhost")
 
 
 @asynccontextmanager

@@ -61,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_calls_per_worker: int = 25
     join_timeout_s: float = 120.0
     allow_insecure_origins: bool = False
+    sign_up_enabled: bool | None = None
+    """Whether strangers may make accounts; ``None``: where only this machine can reach the server."""
     allowed_private_networks: tuple[str, ...] = ()
     """CIDR blocks, such as ``192.168.7.0/24``, that URLs given by users may lead to beside the public internet."""
     log_level: str = "INFO"

@@ -11,11 +11,15 @@ from oneinbox.api.accounts.service import create_sign_in_link
 from oneinbox.core.tokens import mint_participant_token
 from tests.support.api import BASE_URL, SESSION_SECRET, TOKEN_SECRET, Api, running_api
 
-OPEN = {("GET", "/v1/health"), ("POST", "/v1/auth/sign-in-link")}
+OPEN = {
+    ("GET", "/v1/health"),
+    *(("POST", f"/v1/auth/{way}") for way in ("sign-in-link", "signup", "login")),
+}
 PAGES = {("POST", "/v1/web-calls/token")}
 PEOPLE = {
     ("GET", "/v1/auth/me"),
     ("POST", "/v1/auth/logout"),
+    ("POST", "/v1/auth/refresh"),
     *((method, "/v1/api-keys") for method in ("GET", "POST")),
     *((method, "/v1/api-keys/{key_id}") for method in ("PATCH", "DELETE")),
     ("POST", "/v1/api-keys/{key_id}/rotate"),
@@ -52,7 +56,8 @@ COVERED = {
     *((method, "/v1/phone-numbers") for method in ("GET", "POST")),
     *((method, "/v1/phone-numbers/{number_id}") for method in ("GET", "PATCH", "DELETE")),
     *((method, "/v1/phone-numbers/{number_id}/inbound-routing") for method in ("GET", "POST")),
-    ("POST", "/v1/auth/sign-in-link"),
+    *(("POST", f"/v1/auth/{way}") for way in ("sign-in-link", "signup", "login", "refresh")),
+    *((method, "/v1/workspace") for method in ("GET", "PATCH")),
     ("GET", "/v1/auth/me"),
     ("POST", "/v1/auth/logout"),
     ("GET", "/v1/audit-events"),
@@ -212,7 +217,7 @@ async def test_another_organisations_things_are_not_there(api: Api) -> None:
 async def test_a_switched_off_secret_key_is_nobodys(api: Api) -> None:
     assert (await api.ask("GET", "/v1/agents")).status_code == 200
     async with api.database.write() as rows:
-        await rows.execute(text("UPDATE api_keys SET is_active = 0"))
+        await rows.execute(text("UPDATE api_keys SET is_active = false"))
     assert (await api.ask("GET", "/v1/agents")).status_code == 401
 
 

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from oneinbox.api.db.database import Rows
-from oneinbox.api.db.tables import Organisation, Session, SignInLink, User
+from oneinbox.api.db.tables import Organisation, Session, SignInAttempt, SignInLink, User
+from oneinbox.core.ids import new_id
 
 
 async def first_organisation(rows: Rows) -> Organisation | None:
@@ -62,3 +63,40 @@ async def forget_expired(rows: Rows, before: datetime) -> None:
     """Delete sessions and links whose time passed before ``before``."""
     await rows.execute(delete(Session).where(Session.expires_at < before))
     await rows.execute(delete(SignInLink).where(SignInLink.expires_at < before))
+
+
+async def user_by_email(rows: Rows, email: str) -> User | None:
+    """Return the person with this e-mail, written in small letters."""
+    return (await rows.execute(select(User).where(User.email == email))).scalar_one_or_none()
+
+
+async def organisation(rows: Rows, org_id: str) -> Organisation:
+    """Return the organisation, for a change."""
+    return await rows.get_one(Organisation, org_id, with_for_update=True)
+
+
+async def extend_session(rows: Rows, session_id: str, expires_at: datetime) -> None:
+    """Let a session last longer."""
+    await rows.execute(update(Session).where(Session.id == session_id).values(expires_at=expires_at))
+
+
+async def attempts(rows: Rows, subject: str) -> tuple[int, datetime | None]:
+    """Return how many attempts are on record, and when the first was."""
+    query = select(func.count(), func.min(SignInAttempt.at)).where(SignInAttempt.subject == subject)
+    count, oldest = (await rows.execute(query)).one()
+    return count, oldest
+
+
+def add_attempt(rows: Rows, subject: str, now: datetime) -> None:
+    """Put an attempt on record."""
+    rows.add(SignInAttempt(id=new_id("sia"), subject=subject, at=now))
+
+
+async def forget_attempts(rows: Rows, subject: str) -> None:
+    """Delete the attempts of one subject."""
+    await rows.execute(delete(SignInAttempt).where(SignInAttempt.subject == subject))
+
+
+async def forget_attempts_before(rows: Rows, before: datetime) -> None:
+    """Delete the attempts that no longer count."""
+    await rows.execute(delete(SignInAttempt).where(SignInAttempt.at < before))

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 import jwt
 
 from oneinbox.api.accounts import repo
-from oneinbox.api.accounts.schemas import MeAnswer, OrganisationAnswer
+from oneinbox.api.accounts.schemas import MeAnswer, OrganisationAnswer, OrganisationPatch
+from oneinbox.api.audit import trail
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database, Rows
 from oneinbox.api.db.tables import Organisation, Session, SignInLink, User
-from oneinbox.api.http.auth import Caller, session_required
+from oneinbox.api.http.auth import Asked, Caller, session_required
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.ids import new_id
@@ -48,20 +49,26 @@ async def ensure_organisation(rows: Rows) -> Organisation:
         rows.add(organisation)
         await rows.flush()
     if await repo.owner_of(rows, organisation.id) is None:
-        now = utc_now()
-        rows.add(
-            User(
-                id=new_id("usr"),
-                org_id=organisation.id,
-                email=OWNER_EMAIL,
-                name="Owner",
-                role="owner",
-                created_at=now,
-                updated_at=now,
-            )
-        )
-        await rows.flush()
+        await add_user(rows, organisation.id, email=OWNER_EMAIL, name="Owner", password_hash=None)
     return organisation
+
+
+async def add_user(rows: Rows, org_id: str, *, email: str, name: str | None, password_hash: str | None) -> User:
+    """Add an owner."""
+    now = utc_now()
+    user = User(
+        id=new_id("usr"),
+        org_id=org_id,
+        email=email,
+        name=name,
+        password_hash=password_hash,
+        role="owner",
+        created_at=now,
+        updated_at=now,
+    )
+    rows.add(user)
+    await rows.flush()
+    return user
 
 
 async def create_sign_in_link(database: Database, *, minutes: int = 15) -> SignInToken:
@@ -97,7 +104,7 @@ class AccountService:
         self._secret = config.session_secret
         self._minutes = config.session_minutes
 
-    async def sign_in_by_link(self, token: str) -> SignedIn:
+    async def sign_in_by_link(self, token: str, asked: Asked) -> SignedIn:
         """Burn a sign-in link and begin a session. Raises ``AppError`` (401) saying what is wrong with the link."""
         now = utc_now()
         async with self._database.write() as rows:
@@ -105,19 +112,56 @@ class AccountService:
             if link is None:
                 raise _link_error(await repo.link_by_hash(rows, _hash(token)))
             await repo.forget_expired(rows, now - _KEEP_EXPIRED)
-            session = Session(
-                id=new_id("ses"),
-                org_id=link.org_id,
-                user_id=link.user_id,
-                created_at=now,
-                expires_at=now + timedelta(minutes=self._minutes),
-                ended_at=None,
-            )
-            rows.add(session)
-        claims = {"iss": _ISSUER, "sub": session.user_id, "sid": session.id, "iat": now, "exp": session.expires_at}
+            caller = Caller(org_id=link.org_id, user_id=link.user_id, asked=asked)
+            return await self.begin_session(rows, caller, "account.signed_in")
+
+    async def begin_session(self, rows: Rows, caller: Caller, action: str) -> SignedIn:
+        """Begin a session of the caller's, in this transaction."""
+        if caller.user_id is None:
+            raise session_required()
+        now = utc_now()
+        session = Session(
+            id=new_id("ses"),
+            org_id=caller.org_id,
+            user_id=caller.user_id,
+            created_at=now,
+            expires_at=now + timedelta(minutes=self._minutes),
+            ended_at=None,
+        )
+        rows.add(session)
+        await trail.record(rows, caller, action, "session", session.id)
+        return self._token(caller.user_id, session.id, now)
+
+    def _token(self, user_id: str, session_id: str, now: datetime) -> SignedIn:
+        expires_at = now + timedelta(minutes=self._minutes)
+        claims = {"iss": _ISSUER, "sub": user_id, "sid": session_id, "iat": now, "exp": expires_at}
         return SignedIn(
             access_token=jwt.encode(claims, self._secret, algorithm=_ALGORITHM), expires_in_minutes=self._minutes
         )
+
+    async def refresh(self, caller: Caller) -> SignedIn:
+        """Let the caller's session last as long as a new one."""
+        if caller.session_id is None or caller.user_id is None:
+            raise session_required()
+        now = utc_now()
+        async with self._database.write() as rows:
+            await repo.extend_session(rows, caller.session_id, now + timedelta(minutes=self._minutes))
+            await trail.record(rows, caller, "account.session_refreshed", "session", caller.session_id)
+        return self._token(caller.user_id, caller.session_id, now)
+
+    async def organisation(self, org_id: str) -> OrganisationAnswer:
+        """Return the caller's organisation."""
+        async with self._database.read() as rows:
+            return OrganisationAnswer.model_validate(await repo.organisation(rows, org_id))
+
+    async def rename(self, caller: Caller, body: OrganisationPatch) -> OrganisationAnswer:
+        """Change what the body says."""
+        async with self._database.write() as rows:
+            row = await repo.organisation(rows, caller.org_id)
+            for name, value in body.said().items():
+                setattr(row, name, value)
+            await trail.record(rows, caller, "organisation.updated", "organisation", row.id)
+        return OrganisationAnswer.model_validate(row)
 
     async def by_session(self, token: str) -> Caller | None:
         """Return who holds this session token; ``None`` when it is not one of ours, or over."""
@@ -143,6 +187,7 @@ class AccountService:
             raise session_required()
         async with self._database.write() as rows:
             await repo.end_session(rows, caller.session_id, utc_now())
+            await trail.record(rows, caller, "account.signed_out", "session", caller.session_id)
 
     async def who_is(self, caller: Caller) -> MeAnswer:
         """Return the signed-in user."""
