@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from oneinbox.live.media.embedded import stun
 from oneinbox.live.media.embedded.ice import IceSession
+from oneinbox.live.media.embedded.port import MediaPort
 
 # RFC 5769, 2.1 and 2.2: a request signed with this password, and the address in its answer
 PASSWORD = "VOkJxbRl1RmTxUk/WvJxBt"
@@ -151,6 +152,34 @@ def test_media_that_comes_by_another_path_is_followed():
     assert session.selected is new
     assert packets == [b"media", b"media"]
     assert selected == [1]
+
+
+def test_media_from_an_address_that_proved_nothing_is_followed_where_it_is_authentic():
+    session, _packets, _ = new_session()
+    old, new = FakePath(), FakePath(("192.0.2.2", 1))
+    session.check(check(session), old, 1.0)
+    assert not session.receive_from_stranger(b"forged", new, 1.1)
+    assert session.selected is old
+    assert session.heard_at_s == 1.0
+    session._on_packet = lambda data, now_s: session.confirm(now_s)  # what a peer does once SRTP has found it authentic
+    assert session.receive_from_stranger(b"media", new, 1.2)
+    assert session.selected is new
+    assert session.heard_at_s == 1.2
+    session.close()
+    assert new.forgotten
+
+
+async def test_a_stream_s_number_belongs_to_whoever_had_it_first_and_goes_with_it():
+    port = MediaPort()
+    first, second = new_session()[0], new_session()[0]
+    for session in (first, second):
+        port.add(session)
+        port.expect(0x01020304, session)
+    assert port._senders == {bytes([1, 2, 3, 4]): first}
+    port.remove(second)
+    assert port._senders
+    port.remove(first)
+    assert not port._senders
 
 
 def test_a_silent_client_that_moves_is_followed_when_it_says_so():

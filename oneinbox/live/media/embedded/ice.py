@@ -2,7 +2,8 @@
 
 Every address that we announce can be reached by clients, or nobody could connect: so there is nothing for us to
 check, no STUN or TURN server to ask, and no packet goes to an address that has not first proved that it knows the
-session's password. A client that moves to another network is followed without a word of signalling.
+session's password or holds its SRTP keys. A client that moves to another network, or whose NAT gives it another port, is
+followed without a word of signalling: by its next packet of media.
 """
 
 import secrets
@@ -96,10 +97,25 @@ class IceSession:
         self._came_by = path
         self._on_packet(data, now_s)
 
+    def receive_from_stranger(self, data: bytes, path: Path, now_s: float) -> bool:
+        """Take what looks like this client's media but came from an address that proved nothing; whether it was.
+
+        Media is authentic to itself (SRTP), and as good a proof as a check: nobody without the keys can make it, and a copy
+        of a packet is not accepted twice.
+        """
+        self._came_by = path
+        self._on_packet(data, now_s)
+        if path not in self._paths:
+            self._came_by = None
+            return False
+        self.heard_at_s = now_s
+        return True
+
     def confirm(self, now_s: float) -> None:
         """The packet just received was authentic media: what the client sends by is where it wants to be sent to."""
         self._media_at_s = now_s
-        if self._came_by is not self._selected and self._came_by in self._paths:
+        if self._came_by is not None and self._came_by is not self._selected:
+            self._remember(self._came_by)
             self._select(self._came_by)
 
     def lose(self, path: Path) -> None:

@@ -240,7 +240,10 @@ class Peer:
             else:
                 packet = rtp.parse_rtp(session.unprotect(data))
                 if receiver is not None:
+                    before = receiver.ssrc
                     receiver.receive(packet, now_s)
+                    if receiver.ssrc != before:
+                        self._port.expect(packet.ssrc, self._ice)
         except (SrtpError, rtp.MalformedPacketError) as error:
             _log.debug("a packet is dropped: %s", error)
             return

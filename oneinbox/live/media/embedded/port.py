@@ -2,7 +2,7 @@
 
 A packet is told apart by what it is and where it comes from: a STUN check names its session by user fragment; once it
 proved that it knows that session's password, its address belongs to the session. Anything from an address that
-proved nothing is dropped unread. TCP carries the same packets, each behind its length (RFC 4571), for clients that
+proved nothing is dropped unread, unless it is media that authenticates itself: then its client moved. TCP carries the same packets, each behind its length (RFC 4571), for clients that
 cannot send UDP (RFC 6544; we are the passive side).
 """
 
@@ -38,6 +38,8 @@ class MediaPort:
     def __init__(self) -> None:
         self._sessions: dict[str, IceSession] = {}
         self._udp_paths: dict[Address, _UdpPath] = {}
+        self._senders: dict[bytes, IceSession] = {}
+        """Whose media each SSRC is."""
         self._unproven: dict[_TcpPath, None] = {}
         self._tcp_paths: set[_TcpPath] = set()
         self._udp: socket.socket | None = None
@@ -104,7 +106,12 @@ class MediaPort:
     def remove(self, session: IceSession) -> None:
         """Forget ``session`` and every path to it."""
         self._sessions.pop(session.ufrag, None)
+        self._senders = {ssrc: owner for ssrc, owner in self._senders.items() if owner is not session}
         session.close()
+
+    def expect(self, ssrc: int, session: IceSession) -> None:
+        """Media of ``ssrc`` is ``session``'s, from wherever it comes. Whoever has a number first keeps it."""
+        self._senders.setdefault(ssrc.to_bytes(4, "big"), session)
 
     def holdings(self) -> tuple[int, int]:
         """Return how many sessions and how many paths are known: zero of each where no call is left."""
@@ -139,6 +146,10 @@ class MediaPort:
                 self._udp_check(data, address, now_s)
             elif (path := self._udp_paths.get(address)) is not None:
                 path.session.receive(data, path, now_s)
+            elif (session := self._senders.get(data[8:12])) is not None and 128 <= data[0] <= 191:
+                path = _UdpPath(self, session, address)
+                if session.receive_from_stranger(data, path, now_s):
+                    self._udp_paths[address] = path
 
     def _udp_check(self, data: bytes, address: Address, now_s: float) -> None:
         found = self._session_of(data)

@@ -48,6 +48,11 @@ class AudioReceiver:
         """Silence fed since the last packet: what is later found missing has been made up for by this much."""
         self._statistics = _Statistics()
 
+    @property
+    def ssrc(self) -> int | None:
+        """Whose stream is heard; ``None`` before the first packet."""
+        return self._ssrc
+
     def start_filling(self, now_s: float) -> None:
         """Feed silence from now on where nothing arrives, though nothing ever did."""
         if self._heard_at_s is None:
