@@ -20,6 +20,8 @@ from oneinbox.api.db.migrations import HEAD
 from oneinbox.api.db.migrations.upgrade import config
 from oneinbox.api.db.tables import Base, Organisation, SignInAttempt
 
+pytestmark = pytest.mark.sqlite_file
+
 
 async def make(data_dir: Path) -> Path:
     await (await open_database(data_dir=data_dir)).aclose()

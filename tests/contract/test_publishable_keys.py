@@ -24,6 +24,7 @@ async def ask(api: Api, key: str, origin: str | None = SITE, **body: Any) -> Any
     return await api.client.post(PATH, json=body, headers=headers)
 
 
+@pytest.mark.sqlite_file
 async def test_a_key_is_shown_once_and_kept_as_a_hash(api: Api) -> None:
     made = await make_key(api)
     key = made["key"]

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from oneinbox.api.calls.recorder import Recorder
-from oneinbox.api.db.database import open_database
 from oneinbox.api.first_run import ensure_first_organisation
 from oneinbox.core.events import (
     AnyCallEvent,
@@ -232,7 +231,7 @@ async def test_a_server_that_died_at_any_event_leaves_no_call_open(api: Api) -> 
         for event in whole_call(call_id)[:survived]:
             await api.recorder.record(event)
         # The process dies here: what counts is what another one finds in the file.
-        database = await open_database(data_dir=api.data_dir)
+        database = await api.open_again()
         left_open = await Recorder(database).fail_all_open()
         await database.aclose()
         assert left_open == (0 if survived == len(events) else 1)
@@ -280,7 +279,7 @@ async def test_many_calls_at_once(api: Api) -> None:
 
 async def test_another_process_may_write_meanwhile(api: Api) -> None:
     call_id = await start(api)
-    other = await open_database(data_dir=api.data_dir)
+    other = await api.open_again()
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(asyncio.wait_for(api.recorder.record(whole_call(call_id)[0]), 10))
@@ -293,7 +292,7 @@ async def test_another_process_may_write_meanwhile(api: Api) -> None:
 
 
 async def test_a_reader_cannot_write(api: Api) -> None:
-    with pytest.raises(OperationalError):
+    with pytest.raises(DBAPIError):
         async with api.database.read() as rows:
             await rows.execute(text("UPDATE calls SET status = 'failed'"))
 

@@ -100,6 +100,7 @@ async def test_what_is_no_webhook(api: Api, body: dict[str, Any], param: str, co
     assert await api.count("webhooks") == 1
 
 
+@pytest.mark.sqlite_file
 async def test_secrets_are_not_stored_and_differ(api: Api) -> None:
     first = await api.made("/v1/webhooks", name="a", url="https://hooks.example/a", events=["call.ended"])
     second = await api.made("/v1/webhooks", name="b", url="https://hooks.example/b", events=["call.ended"])
@@ -198,6 +199,16 @@ async def test_an_agent_with_a_webhook_tells_that_one(hooked: Api) -> None:
     call_id = await start(hooked)
     await hooked.recorder.record(CallEnded(call_id=call_id, reason=EndReason.USER_NEVER_JOINED, duration_s=0))
     assert await events_of(hooked, call_id) == [("call.failed", mine["id"], None)]
+    refused = await hooked.ask("DELETE", f"/v1/webhooks/{mine['id']}")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "webhook_in_use")
+    theirs = await hooked.client.post(
+        "/v1/webhooks", headers=hooked.other_auth, json={"name": "4", "url": "https://a.example", "events": ALL_EVENTS}
+    )
+    for webhook_id in ("wh_nobody", theirs.json()["id"]):
+        unknown = await hooked.ask("PATCH", path, json={"webhook_id": webhook_id})
+        assert (unknown.status_code, unknown.json()["error"]["code"]) == (422, "webhook_not_found")
+    assert (await hooked.ask("PATCH", path, json={"webhook_id": None})).status_code == 200
+    assert (await hooked.ask("DELETE", f"/v1/webhooks/{mine['id']}")).status_code == 204
 
 
 @pytest.mark.parametrize("reason", list(EndReason))

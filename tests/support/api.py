@@ -1,4 +1,4 @@
-"""The API in-process, on a real SQLite file, with a dispatcher that only writes down what it is told."""
+"""The API in-process, on a real database, with a dispatcher that only writes down what it is told."""
 
 import atexit
 import shutil
@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from oneinbox.api.accounts.service import create_sign_in_link
 from oneinbox.api.app import create_app
 from oneinbox.api.calls.recorder import Recorder
 from oneinbox.api.config import ApiConfig, StageDefault, StageDefaults
-from oneinbox.api.db.database import FILE_NAME, Database, open_database
+from oneinbox.api.db.database import FILE_NAME, Database, migrate, open_database
 from oneinbox.api.db.tables import ApiKey, Organisation, User
 from oneinbox.api.first_run import FirstRun, ensure_first_organisation
 from oneinbox.api.keys.secret import SECRET, make_key
@@ -25,6 +26,7 @@ from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.events import CallEnded, EndReason
 from oneinbox.core.spec import CallSpec
+from tests.support.postgres import postgres_server
 
 BASE_URL = "http://oneinbox.test:8080"
 TOKEN_SECRET = "token-secret-for-tests-only-0123456789abcdef"
@@ -88,6 +90,12 @@ class Api:
     key: str
     other_key: str
     """A secret key of another organisation."""
+    database_url: str | None = None
+    """``None``: SQLite in ``data_dir``."""
+
+    async def open_again(self) -> Database:
+        """Open the same database as another process would."""
+        return await open_database(data_dir=self.data_dir, url=self.database_url)
 
     @property
     def auth(self) -> dict[str, str]:
@@ -149,61 +157,99 @@ async def add_organisation(database: Database) -> str:
     return made.text
 
 
+class Storage(StrEnum):
+    """What the API keeps its data in."""
+
+    SQLITE = "sqlite"
+    POSTGRES = "postgres"
+
+
 @dataclass(frozen=True)
 class _Template:
     """A database with two organisations, made once in a test run: copying it is quicker than making it again."""
 
-    file: Path
+    where: str
+    """SQLite: the file; Postgres: the database's name."""
     key: str
     other_key: str
 
 
-_templates: list[_Template] = []
+_templates: dict[Storage, _Template] = {}
+_chosen = [Storage.SQLITE]
 
 
-async def _template() -> _Template:
-    if not _templates:
-        folder = Path(tempfile.mkdtemp(prefix="oneinbox-tests-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        database = await open_database(data_dir=folder)
+def choose_storage(storage: Storage) -> None:
+    """Say what :func:`running_api` uses from now on."""
+    _chosen[:] = [storage]
+
+
+async def _template(storage: Storage) -> _Template:
+    if storage not in _templates:
+        if storage is Storage.POSTGRES:
+            where = await postgres_server().create()
+            url = postgres_server().url(where)
+            await migrate(url=url)
+            database = await open_database(url=url)
+        else:
+            folder = Path(tempfile.mkdtemp(prefix="oneinbox-tests-"))
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            where = str(folder / FILE_NAME)
+            database = await open_database(data_dir=folder)
         try:
             await ensure_first_organisation(database)
             key = (await create_secret_key(database, "tests")).key
             other_key = await add_organisation(database)
         finally:
             await database.aclose()
-        _templates.append(_Template(folder / FILE_NAME, key, other_key))
-    return _templates[0]
+        _templates[storage] = _Template(where, key, other_key)
+    return _templates[storage]
+
+
+@asynccontextmanager
+async def _copy(template: _Template, storage: Storage, data_dir: Path) -> AsyncGenerator[str | None, None]:
+    """Make a database out of the template; yields its address, or ``None`` for SQLite's file in ``data_dir``."""
+    if storage is Storage.SQLITE:
+        if not (data_dir / FILE_NAME).exists():
+            shutil.copyfile(template.where, data_dir / FILE_NAME)
+        yield None
+        return
+    server = postgres_server()
+    name = await server.create(template=template.where)
+    try:
+        yield server.url(name)
+    finally:
+        await server.drop(name)
 
 
 @asynccontextmanager
 async def running_api(data_dir: Path, **changes: Any) -> AsyncGenerator[Api, None]:
-    """Open a database in ``data_dir`` and the API on it."""
+    """Open a database (SQLite's in ``data_dir``) and the API on it."""
     config = make_config(**changes)
-    template = await _template()
-    if not (data_dir / FILE_NAME).exists():
-        shutil.copyfile(template.file, data_dir / FILE_NAME)
-    database = await open_database(data_dir=data_dir)
-    try:
-        first = await ensure_first_organisation(database)
-        dispatcher = FakeDispatcher()
-        app = create_app(config, database, dispatcher)
-        # raise_app_exceptions: an error that our own middleware did not answer is the test's failure, not a 500.
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
-        async with httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client:
-            yield Api(
-                config=config,
-                data_dir=data_dir,
-                database=database,
-                dispatcher=dispatcher,
-                recorder=Recorder(database),
-                client=client,
-                first=first,
-                key=template.key,
-                other_key=template.other_key,
-            )
-    finally:
-        await database.aclose()
+    storage = _chosen[0]
+    template = await _template(storage)
+    async with _copy(template, storage, data_dir) as url:
+        database = await open_database(data_dir=data_dir, url=url)
+        try:
+            first = await ensure_first_organisation(database)
+            dispatcher = FakeDispatcher()
+            app = create_app(config, database, dispatcher)
+            # raise_app_exceptions: an error that our own middleware did not answer is the test's failure, not a 500.
+            transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
+            async with httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client:
+                yield Api(
+                    config=config,
+                    data_dir=data_dir,
+                    database=database,
+                    dispatcher=dispatcher,
+                    recorder=Recorder(database),
+                    client=client,
+                    first=first,
+                    key=template.key,
+                    other_key=template.other_key,
+                    database_url=url,
+                )
+        finally:
+            await database.aclose()
 
 
 def refused(kind: ErrorKind, code: str) -> AppError:

@@ -172,10 +172,20 @@ def _connect(data_dir: Path | None, url: str | None) -> Database:
         url = f"sqlite+aiosqlite:///{path}"
     if url.startswith("sqlite"):
         return Database(_sqlite(url, writes=False), _sqlite(url, writes=True))
-    engine = create_async_engine(
-        _with_driver(url), pool_size=10, pool_pre_ping=True, json_serializer=dump_json, hide_parameters=True
+    return Database(_postgres(url, writes=False), _postgres(url, writes=True))
+
+
+def _postgres(url: str, *, writes: bool) -> AsyncEngine:
+    return create_async_engine(
+        _with_driver(url),
+        pool_size=10 if writes else _READERS,
+        max_overflow=0,
+        pool_pre_ping=True,
+        json_serializer=dump_json,
+        hide_parameters=True,
+        connect_args={} if writes else {"server_settings": {"default_transaction_read_only": "on"}},
+        **({} if writes else {"isolation_level": "AUTOCOMMIT"}),
     )
-    return Database(engine.execution_options(isolation_level="AUTOCOMMIT"), engine)
 
 
 def _with_driver(url: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 from oneinbox.api.db.database import Rows
 from oneinbox.api.db.outbox import DeliveryStatus, WebhookStatus
 from oneinbox.api.db.owned import fetch_page, is_plausible_id
-from oneinbox.api.db.tables import Webhook, WebhookDelivery, WebhookEvent
+from oneinbox.api.db.tables import Agent, Webhook, WebhookDelivery, WebhookEvent
 
 _PENDING = DeliveryStatus.PENDING.value
 
@@ -28,6 +28,12 @@ class Due:
 async def page_of_webhooks(rows: Rows, org_id: str, limit: int, offset: int) -> tuple[list[Webhook], int]:
     """Return one page of the organisation's webhooks, newest first, and how many there are."""
     return await fetch_page(rows, select(Webhook).where(Webhook.org_id == org_id), Webhook, limit, offset)
+
+
+async def agents_naming(rows: Rows, webhook: Webhook) -> list[str]:
+    """Return the names of agents that tell this webhook; three at most."""
+    query = select(Agent.name).where(Agent.org_id == webhook.org_id, Agent.webhook_id == webhook.id).order_by(Agent.id)
+    return list((await rows.execute(query.limit(3))).scalars())
 
 
 async def page_of_deliveries(

@@ -50,7 +50,7 @@ def webhook_routes(service: WebhookService, guard: Guard) -> APIRouter:
         """Change a webhook. Switching it off gives up what waits to be delivered."""
         return await service.update(caller, webhook_id, body)
 
-    @router.delete("/{webhook_id}", status_code=204, responses=errors(401, 403, 404))
+    @router.delete("/{webhook_id}", status_code=204, responses=errors(401, 403, 404, 409))
     async def delete_webhook(webhook_id: str, caller: Annotated[Caller, Depends(guard)]) -> None:
         """Delete a webhook and the record of its deliveries."""
         await service.delete(caller, webhook_id)

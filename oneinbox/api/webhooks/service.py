@@ -102,6 +102,13 @@ class WebhookService:
         """Delete a webhook and its deliveries."""
         async with self._database.write() as rows:
             webhook = await _webhook(rows, caller.org_id, webhook_id)
+            if names := await repo.agents_naming(rows, webhook):
+                raise AppError(
+                    "webhook_in_use",
+                    f"agents tell this webhook ({', '.join(repr(name[:40]) for name in names)}): give them another, "
+                    "or null",
+                    ErrorKind.CONFLICT,
+                )
             await rows.delete(webhook)
             await trail.record(rows, caller, "webhook.deleted", "webhook", webhook_id)
 
