@@ -205,6 +205,8 @@ def _name(text: str) -> str:
     labels = host.split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise UrlRefusedError("the host of the URL is no host name")
+    if text.isascii() and any(label.startswith("xn--") for label in labels):
+        _check_punycode(host)
     if _NUMBER.fullmatch(labels[-1]):
         # Decimal, octal, hexadecimal and short forms mean different addresses to different programs.
         try:
@@ -223,5 +225,15 @@ def _ascii_name(text: str) -> str:
 
     try:
         return idna.encode(text, uts46=True).decode("ascii").lower()
+    except (idna.IDNAError, UnicodeError):
+        raise UrlRefusedError("the host of the URL is no host name") from None
+
+
+def _check_punycode(host: str) -> None:
+    """Refuse what looks like an international name and is none: HTTP clients fail on it in their own ways."""
+    import idna  # noqa: PLC0415 - as above
+
+    try:
+        idna.decode(host)
     except (idna.IDNAError, UnicodeError):
         raise UrlRefusedError("the host of the URL is no host name") from None

@@ -17,6 +17,8 @@ class StageSpec(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     model: str | None = None
     base_url: str | None = None
+    addresses: tuple[str, ...] = ()
+    """The only IP addresses that ``base_url`` may be reached at; empty: whatever its host resolves to."""
     api_key: str | None = None
     options: dict[str, Any] = {}
 

@@ -9,7 +9,7 @@ from tests.support.api import Api, running_api
 
 AGENT_DEFAULTS: dict[str, Any] = {
     "webhook_id": None,
-    "transcriber": {"provider": "default", "model": None, "language": "en"},
+    "transcriber": {"provider": "default", "model": None, "language": "en", "credential_id": None},
     "tts": {
         "provider": "default",
         "credential_id": None,
@@ -52,15 +52,18 @@ async def test_an_agent_needs_only_a_name(api: Api) -> None:
 
 async def test_an_agent_with_everything_said(api: Api) -> None:
     model = await api.made("/v1/models", name="Shared", system_prompt="Base.")
+    webhook = await api.made("/v1/webhooks", name="W", url="https://example.com/hook", events=["call.ended"])
+    deepgram = await api.made("/v1/integrations", name="D", provider="deepgram", api_key="k")
+    openai = await api.made("/v1/integrations", name="O", provider="openai", api_key="k")
     said: dict[str, Any] = {
         "name": "Full",
         "llm_id": model["id"],
-        "webhook_id": "wh_1",
-        "transcriber": {"provider": "deepgram", "model": "nova-3", "language": "de"},
+        "webhook_id": webhook["id"],
+        "transcriber": {"provider": "deepgram", "model": "nova-3", "language": "de", "credential_id": deepgram["id"]},
         "tts": {
-            "provider": "demo",
-            "credential_id": "cred_1",
-            "voice_id": "vc_1",
+            "provider": "openai",
+            "credential_id": openai["id"],
+            "voice_id": "vc_openai_alloy",
             "model": "m",
             "speed": 0.5,
             "stability": 1.0,
@@ -85,7 +88,7 @@ async def test_an_agent_with_everything_said(api: Api) -> None:
     agent = await api.made("/v1/agents", **said)
     assert {name: agent[name] for name in said} == said
     assert agent["effective_system_prompt"] == "Base.\n\nJob."
-    assert agent["providers"] == {"stt": None, "llm": "openai_compatible", "tts": "demo"}
+    assert agent["providers"] == {"stt": None, "llm": "openai_compatible", "tts": "openai_compatible"}
 
 
 async def test_the_demo_agent_is_made_ready(api: Api) -> None:
@@ -213,6 +216,9 @@ async def test_a_model_has_the_documented_defaults(api: Api) -> None:
         4000,
     )
     assert (model["tool_ids"], model["knowledge_base_ids"], model["credential_id"]) == ([], [], None)
+    credential = await api.made("/v1/integrations", name="A", provider="anthropic", api_key="k")
+    tool = await api.made("/v1/tools", type="end_call", name="Hang up", description="When they say goodbye")
+    base = await api.made("/v1/knowledge-bases", name="Prices")
     said: dict[str, Any] = {
         "name": "N",
         "provider": "anthropic",
@@ -220,10 +226,10 @@ async def test_a_model_has_the_documented_defaults(api: Api) -> None:
         "system_prompt": "",
         "temperature": 2,
         "max_tokens": None,
-        "tool_ids": ["tool_1"],
-        "knowledge_base_ids": ["kb_1"],
+        "tool_ids": [tool["id"]],
+        "knowledge_base_ids": [base["id"]],
         "custom_websocket_url": "wss://example.com/llm",
-        "credential_id": "cred_1",
+        "credential_id": credential["id"],
     }
     full = await api.made("/v1/models", **said)
     assert {name: full[name] for name in said} == said

@@ -37,14 +37,17 @@ class Transcriber(Body):
     provider: Word | None = Field(default=None, description=_PROVIDER)
     model: Word | None = None
     language: Word | None = Field(default=None, description="Default: the agent's `language`.")
+    credential_id: Word | None = Field(default=None, description="Your own account with the provider.")
 
 
 class Tts(Body):
     """Text to speech. What is null or left out is the default."""
 
     provider: Word | None = Field(default=None, description=_PROVIDER)
-    credential_id: Word | None = Field(default=None, description="Kept; not used yet.")
-    voice_id: Word | None = Field(default=None, description="The provider's name of the voice.")
+    credential_id: Word | None = Field(default=None, description="Your own account with the provider.")
+    voice_id: Word | None = Field(
+        default=None, description="A voice's id (`vc_...`, see `/v1/voices`), or the provider's own name of one."
+    )
     model: Word | None = None
     speed: Pace | None = Field(default=None, description="Multiplied with the agent's `speed`. Default 1.")
     stability: Ratio | None = Field(default=None, description="Default 0.5.")
@@ -55,7 +58,9 @@ class AgentCreate(Body):
 
     name: Name = Field(examples=["Front desk"])
     llm_id: Word | None = Field(default=None, description="The model it thinks with; left out: one is made for it.")
-    webhook_id: Word | None = Field(default=None, description="Kept; not used yet.")
+    webhook_id: Word | None = Field(
+        default=None, description="The webhook that its calls are told to; null: to all of the organisation's."
+    )
     transcriber: Transcriber | None = None
     tts: Tts | None = None
     first_message: Text | None = Field(
@@ -115,6 +120,7 @@ class TranscriberAnswer(Answer):
     provider: str = DEFAULT
     model: str | None = None
     language: str
+    credential_id: str | None = None
 
 
 class TtsAnswer(Answer):

@@ -9,11 +9,13 @@ from oneinbox.api.audit import trail
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database, Rows
 from oneinbox.api.db.owned import fetch_owned
-from oneinbox.api.db.tables import Agent, LanguageModel
+from oneinbox.api.db.tables import Agent, LanguageModel, Webhook
 from oneinbox.api.http.auth import Caller
 from oneinbox.api.http.paging import Page, PageRequest
+from oneinbox.api.integrations.service import require_credential
 from oneinbox.api.models.schemas import DEFAULT, ModelCreate
 from oneinbox.api.models.service import make_model, model_not_found
+from oneinbox.api.voices.service import find_voice, is_voice_id, require_voice_of
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.ids import new_id
@@ -44,6 +46,8 @@ async def add_agent(rows: Rows, org_id: str, body: AgentCreate) -> tuple[Agent, 
         updated_at=now,
         **said,
     )
+    await _require_stages(rows, agent)
+    await _require_webhook(rows, org_id, agent.webhook_id)
     rows.add(agent)
     await rows.flush()
     return agent, model
@@ -52,12 +56,17 @@ async def add_agent(rows: Rows, org_id: str, body: AgentCreate) -> tuple[Agent, 
 def wishes_of(agent: Agent, model: LanguageModel) -> Wishes:
     """Return what the agent asks for at each stage."""
     return Wishes(
-        llm=Wish(provider=model.provider, model=model.model),
-        stt=Wish(provider=agent.transcriber.get("provider", DEFAULT), model=agent.transcriber.get("model")),
+        llm=Wish(provider=model.provider, model=model.model, credential_id=model.credential_id),
+        stt=Wish(
+            provider=agent.transcriber.get("provider", DEFAULT),
+            model=agent.transcriber.get("model"),
+            credential_id=agent.transcriber.get("credential_id"),
+        ),
         tts=Wish(
             provider=agent.tts.get("provider", DEFAULT),
             model=agent.tts.get("model"),
             voice=agent.tts.get("voice_id"),
+            credential_id=agent.tts.get("credential_id"),
         ),
     )
 
@@ -114,6 +123,10 @@ class AgentService:
                         agent.custom_metadata = value
                     case _:
                         setattr(agent, name, value)
+            if "webhook_id" in said:
+                await _require_webhook(rows, caller.org_id, agent.webhook_id)
+            if said.keys() & {"transcriber", "tts"}:
+                await _require_stages(rows, agent)
             agent.updated_at = utc_now()
             await trail.record(rows, caller, "agent.updated", "agent", agent.id)
         return self._answer(agent, model)
@@ -143,11 +156,31 @@ class AgentService:
         )
 
 
+async def _require_webhook(rows: Rows, org_id: str, webhook_id: str | None) -> None:
+    if webhook_id is not None and await fetch_owned(rows, Webhook, org_id, webhook_id) is None:
+        raise AppError(
+            "webhook_not_found", f"there is no webhook {webhook_id[:80]!r}", ErrorKind.INVALID, param="webhook_id"
+        )
+
+
 async def _model(rows: Rows, org_id: str, model_id: str) -> LanguageModel:
     model = await fetch_owned(rows, LanguageModel, org_id, model_id)
     if model is None:
         raise model_not_found(model_id, param="llm_id")
     return model
+
+
+async def _require_stages(rows: Rows, agent: Agent) -> None:
+    """Refuse credentials and voices that are not there, or do not fit their provider."""
+    for name in ("transcriber", "tts"):
+        chosen = getattr(agent, name)
+        if (credential_id := chosen.get("credential_id")) is not None:
+            provider = chosen.get("provider", DEFAULT)
+            await require_credential(rows, agent.org_id, credential_id, provider, param=f"{name}.credential_id")
+    voice_id = agent.tts.get("voice_id")
+    if is_voice_id(voice_id):
+        voice = await find_voice(rows, agent.org_id, voice_id, param="tts.voice_id")
+        require_voice_of(voice, agent.tts.get("provider", DEFAULT), param="tts.voice_id")
 
 
 def _merged(stored: dict[str, Any], said: Transcriber | Tts | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 provider asked for                            served by
 ============================================ ========================================================
 ``default`` ``openai`` ``openai_compatible``  the operator's choice for the stage
+one that an own account can serve, with one   that account (``credential_id``)
 ``default`` beside a ``demo`` model           the demo: script, ear and voice belong together
 ``default`` (tts) and no operator's choice    the demo's voice, which can speak any text
 ``demo`` (llm)                                the demo's script
@@ -13,13 +14,18 @@ anything else                                 nobody: ``provider_not_available``
 ============================================ ========================================================
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from oneinbox.api.config import StageDefault, StageDefaults
+from oneinbox.api.integrations.accounts import serves_own_accounts
+from oneinbox.api.integrations.service import Account
 from oneinbox.api.models.schemas import DEFAULT
 from oneinbox.core.errors import AppError, ErrorKind, Stage
 
 DEMO = "demo"
+OWN_ADAPTER = "openai_compatible"
+"""The adapter that reaches an organisation's own accounts."""
 _BY_OPERATOR = frozenset({DEFAULT, "openai", "openai_compatible"})
 _FIELD = {Stage.LLM: "llm.provider", Stage.STT: "transcriber.provider", Stage.TTS: "tts.provider"}
 _WORDS = {Stage.LLM: "language model", Stage.STT: "speech recognition", Stage.TTS: "voice"}
@@ -32,6 +38,7 @@ class Wish:
     provider: str = DEFAULT
     model: str | None = None
     voice: str | None = None
+    credential_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,21 +63,35 @@ class Served:
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
     voice: str | None = None
+    addresses: tuple[str, ...] = ()
 
 
-def serve(stage: Stage, wishes: Wishes, defaults: StageDefaults, *, demo_enabled: bool) -> Served:
-    """Return who serves ``stage``. Raises ``AppError`` naming the ways out when nobody does."""
+def serve(
+    stage: Stage,
+    wishes: Wishes,
+    defaults: StageDefaults,
+    *,
+    demo_enabled: bool,
+    own: Mapping[Stage, Account] | None = None,
+) -> Served:
+    """Return who serves ``stage``. Raises ``AppError`` naming the ways out when nobody does.
+
+    ``own`` holds the opened account of each stage that names a credential; ``None``: only the name of who would serve
+    is asked for.
+    """
     wish = wishes.of(stage)
     script = wishes.llm.provider == DEMO
     if stage is Stage.STT and (wish.provider == DEMO) != script and not (script and wish.provider == DEFAULT):
         raise _demo_mixed()
     if wish.provider == DEMO or (script and wish.provider == DEFAULT):
         return _demo(stage, wish, demo_enabled=demo_enabled)
+    if wish.credential_id is not None and serves_own_accounts(wish.provider, stage):
+        return Served(provider=OWN_ADAPTER) if own is None else _by_own_account(stage, wish, own[stage])
     if wish.provider not in _BY_OPERATOR:
         raise AppError(
             "provider_not_available",
             f"this server has no {_WORDS[stage]} provider {wish.provider[:80]!r} ({stage}); use {DEFAULT!r} for what "
-            "the server has set up",
+            "the server has set up, or your own account where it speaks OpenAI's wire (`credential_id`)",
             ErrorKind.INVALID,
             param=_FIELD[stage],
         )
@@ -100,6 +121,24 @@ def _by_operator(wish: Wish, operator: StageDefault) -> Served:
         base_url=operator.base_url,
         api_key=operator.api_key,
         voice=wish.voice or operator.voice,
+    )
+
+
+def _by_own_account(stage: Stage, wish: Wish, account: Account) -> Served:
+    if wish.model is None and wish.provider != "openai":
+        raise AppError(
+            "model_required",
+            f"name the model that {wish.provider!r} is to use ({stage})",
+            ErrorKind.INVALID,
+            param=_FIELD[stage].replace("provider", "model"),
+        )
+    return Served(
+        provider=OWN_ADAPTER,
+        model=wish.model,
+        base_url=account.base_url,
+        api_key=account.api_key,
+        voice=wish.voice,
+        addresses=account.addresses,
     )
 
 

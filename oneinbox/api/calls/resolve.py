@@ -6,6 +6,7 @@ from typing import Any
 from oneinbox.api.agents.service import effective_prompt, wishes_of
 from oneinbox.api.agents.stages import Served, Wish, Wishes, serve
 from oneinbox.api.calls.schemas import CallOverrides, LlmOverrides, TranscriberOverrides, TtsOverrides
+from oneinbox.api.calls.supplies import Supplies
 from oneinbox.api.calls.template import check_variables, render
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.tables import Agent, LanguageModel
@@ -33,19 +34,21 @@ def make_spec(
     variables: dict[str, Any],
     names: CallNames,
     config: ApiConfig,
+    supplies: Supplies,
 ) -> CallSpec:
     """Return the call's spec. Raises ``AppError`` where a stage has nobody to serve it, or a text cannot be filled."""
     check_variables(variables)
     said = overrides or CallOverrides()
     llm, stt, tts = said.llm or LlmOverrides(), said.transcriber or TranscriberOverrides(), said.tts or TtsOverrides()
-    wishes = _overridden(wishes_of(agent, model), llm, stt, tts)
+    wishes = supplies.wishes
     values = {**agent.dynamic_variables, **variables}
 
     def served(stage: Stage) -> Served:
-        return serve(stage, wishes, config.stages, demo_enabled=config.demo_enabled)
+        return serve(stage, wishes, config.stages, demo_enabled=config.demo_enabled, own=supplies.accounts)
 
     greeting = agent.first_message if said.first_message is None else said.first_message
-    system_prompt = effective_prompt(llm.system_prompt or model.system_prompt, agent.job_description)
+    prompt = effective_prompt(llm.system_prompt or model.system_prompt, agent.job_description)
+    system_prompt = "\n\n".join(filter(None, (render(prompt, values, param="system_prompt"), supplies.knowledge)))
     return CallSpec(
         call_id=names.call_id,
         org_id=agent.org_id,
@@ -54,7 +57,7 @@ def make_spec(
         room_name=names.room_name,
         identity=names.identity,
         first_message=render(greeting or "", values, param="first_message").strip() or None,
-        llm=_llm_spec(served(Stage.LLM), render(system_prompt, values, param="system_prompt"), model, llm),
+        llm=_llm_spec(served(Stage.LLM), system_prompt, model, llm),
         stt=_stt_spec(served(Stage.STT), agent, stt),
         tts=_tts_spec(served(Stage.TTS), agent, tts),
         turns=TurnSpec(
@@ -64,12 +67,17 @@ def make_spec(
             responsiveness=agent.responsiveness,
             end_call_phrases=tuple(agent.end_call_phrases),
         ),
+        tools=supplies.tools,
         variables=values,
         join_timeout_s=float(config.join_ttl_s),
     )
 
 
-def _overridden(wishes: Wishes, llm: LlmOverrides, stt: TranscriberOverrides, tts: TtsOverrides) -> Wishes:
+def call_wishes(agent: Agent, model: LanguageModel, overrides: CallOverrides | None) -> Wishes:
+    """Return what a call asks for at each stage: the agent's wishes, and the call's own laid over them."""
+    said = overrides or CallOverrides()
+    llm, stt, tts = said.llm or LlmOverrides(), said.transcriber or TranscriberOverrides(), said.tts or TtsOverrides()
+    wishes = wishes_of(agent, model)
     return Wishes(
         llm=_laid_over(wishes.llm, llm.provider, llm.model),
         stt=_laid_over(wishes.stt, stt.provider, stt.model),
@@ -89,6 +97,7 @@ def _llm_spec(served: Served, system_prompt: str, model: LanguageModel, said: Ll
         model=served.model,
         base_url=served.base_url,
         api_key=served.api_key,
+        addresses=served.addresses,
         system_prompt=system_prompt,
         temperature=model.temperature if said.temperature is None else said.temperature,
         max_tokens=model.max_tokens,
@@ -101,6 +110,7 @@ def _stt_spec(served: Served, agent: Agent, said: TranscriberOverrides) -> SttSp
         model=served.model,
         base_url=served.base_url,
         api_key=served.api_key,
+        addresses=served.addresses,
         language=said.language or agent.transcriber.get("language", agent.language),
     )
 
@@ -113,6 +123,7 @@ def _tts_spec(served: Served, agent: Agent, said: TtsOverrides) -> TtsSpec:
         model=served.model,
         base_url=served.base_url,
         api_key=served.api_key,
+        addresses=served.addresses,
         voice=served.voice,
         speed=min(max(speed, _MIN_SPEED), _MAX_SPEED),
         stability=stability,

@@ -10,8 +10,9 @@ from oneinbox.api.agents.service import agent_not_found
 from oneinbox.api.audit import trail
 from oneinbox.api.calls import repo
 from oneinbox.api.calls.dispatcher import Dispatcher
-from oneinbox.api.calls.resolve import CallNames, make_spec
+from oneinbox.api.calls.resolve import CallNames, call_wishes, make_spec
 from oneinbox.api.calls.schemas import WebCallAnswer, WebCallRequest, WebCallTokenRequest
+from oneinbox.api.calls.supplies import Storeroom
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database, Rows
 from oneinbox.api.db.tables import Agent, Call, LanguageModel
@@ -76,8 +77,16 @@ class _OnRecord:
 class CallStarter:
     """Starts calls. When any step fails nothing of the call is left."""
 
-    def __init__(self, database: Database, dispatcher: Dispatcher, config: ApiConfig, outbound: OutboundGuard) -> None:
+    def __init__(
+        self,
+        database: Database,
+        dispatcher: Dispatcher,
+        config: ApiConfig,
+        outbound: OutboundGuard,
+        storeroom: Storeroom,
+    ) -> None:
         self._database = database
+        self._storeroom = storeroom
         self._dispatcher = dispatcher
         self._config = config
         self._outbound = outbound
@@ -104,10 +113,18 @@ class CallStarter:
     ) -> _OnRecord | _Kept:
         call_id, identity = new_id("call"), f"user-{secrets.token_hex(8)}"
         overrides = body.overrides if isinstance(body, WebCallRequest) else None
+        wishes = call_wishes(agent, model, overrides)
+        supplies = await self._storeroom.supplies(asker.caller.org_id, model, wishes)
         for _ in range(_ROOM_TRIES):
             names = CallNames(call_id=call_id, room_name=new_room_name(), identity=identity)
             spec = make_spec(
-                agent, model, overrides=overrides, variables=body.variables or {}, names=names, config=self._config
+                agent,
+                model,
+                overrides=overrides,
+                variables=body.variables or {},
+                names=names,
+                config=self._config,
+                supplies=supplies,
             )
             try:
                 async with self._database.write() as rows:

@@ -28,11 +28,19 @@ _MIN_SHOWN_OF = 12
 class Account:
     """An organisation's own account with a provider, ready to be used in a call."""
 
-    provider: str
     base_url: str
     api_key: str = field(repr=False)
     addresses: tuple[str, ...]
     """The only addresses at which ``base_url`` may be reached; empty where the address is not of a user's choosing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedCredential:
+    """A credential with its key."""
+
+    provider: str
+    own_url: str | None
+    api_key: str = field(repr=False)
 
 
 class CredentialService:
@@ -103,11 +111,8 @@ class CredentialService:
             await rows.delete(row)
             await trail.record(rows, caller, "credential.deleted", "credential", credential_id)
 
-    async def account(self, rows: Rows, org_id: str, credential_id: str, *, param: str) -> Account:
-        """Return the account for a call made now: its key opened, its address looked up and judged.
-
-        Raises ``AppError`` where it is gone, does not open, or may not be reached.
-        """
+    async def open(self, rows: Rows, org_id: str, credential_id: str, *, param: str) -> OpenedCredential:
+        """Return the credential with its key. Raises ``AppError`` where it is gone, or does not open."""
         row = await find_credential(rows, org_id, credential_id, param=param)
         try:
             api_key = self._vault.open(row.sealed, *_bound_to(row))
@@ -119,20 +124,25 @@ class CredentialService:
                 param=param,
             ) from None
         own_url = row.custom_metadata.get("base_url")
-        if own_url is None:
-            base_url = known_base_url(row.provider)
+        return OpenedCredential(provider=row.provider, own_url=own_url, api_key=api_key)
+
+    async def reach(self, opened: OpenedCredential, *, param: str) -> Account:
+        """Return the account for a call made now: its address looked up and judged. Holds no database connection.
+
+        Raises ``AppError`` where it may not be reached.
+        """
+        if opened.own_url is None:
+            base_url = known_base_url(opened.provider)
             if base_url is None:
                 raise _base_url_required(param)
-            return Account(provider=row.provider, base_url=base_url, api_key=api_key, addresses=())
+            return Account(base_url=base_url, api_key=opened.api_key, addresses=())
         try:
-            target = await self._outbound.check(own_url)
+            target = await self._outbound.check(opened.own_url)
             self._require_privacy(target.url, [str(address) for address in target.addresses])
         except UrlRefusedError as error:
             raise url_not_allowed(error, param=param) from None
         addresses = tuple(str(address) for address in target.addresses)
-        return Account(
-            provider=row.provider, base_url=str(target.url).rstrip("/"), api_key=api_key, addresses=addresses
-        )
+        return Account(base_url=str(target.url).rstrip("/"), api_key=opened.api_key, addresses=addresses)
 
     def _seal(self, row: Credential, api_key: str) -> None:
         row.sealed = self._vault.seal(api_key, *_bound_to(row))

@@ -84,7 +84,7 @@ class Ingestor:
             return "", "the page leads from one address to the next too often"
         except TimeoutError:
             return "", "the page did not come in time"
-        except (httpx.HTTPError, httpx.InvalidURL):
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):  # the last for names that only look international
             return "", "the page cannot be reached"
 
     async def _read_page(self, url: str) -> str:

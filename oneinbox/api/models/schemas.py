@@ -23,7 +23,8 @@ MaxTokens = Annotated[int, Field(ge=1, le=128_000)]
 Ids = Annotated[list[Word], Field(max_length=200)]
 _PROVIDER = (
     "`default`, `openai` and `openai_compatible` are served by what this server has set up for language models; "
-    "`demo` is the scripted demo. Other names are kept, and refused when a call is made."
+    "`demo` is the scripted demo. With a `credential_id`, `openai`, `groq`, `gemini` and `openai_compatible` are reached with "
+    "your own account. Other names are kept, and refused when a call is made."
 )
 
 
@@ -36,10 +37,12 @@ class ModelCreate(Body):
     system_prompt: Text = Field(default=GENERAL_PROMPT, description="May hold `{{name}}`; see variables.")
     temperature: Temperature = 0.7
     max_tokens: MaxTokens | None = 4000
-    tool_ids: Ids = Field(default_factory=list, description="Kept; not used yet.")
-    knowledge_base_ids: Ids = Field(default_factory=list, description="Kept; not used yet.")
+    tool_ids: Ids = Field(default_factory=list, description="What the model may do, see `/v1/tools`.")
+    knowledge_base_ids: Ids = Field(
+        default_factory=list, description="What it knows: up to 10,000 tokens are added to its prompt."
+    )
     custom_websocket_url: ShortText | None = Field(default=None, description="Kept; not used yet.")
-    credential_id: Word | None = Field(default=None, description="Kept; not used yet.")
+    credential_id: Word | None = Field(default=None, description="Your own account with the provider.")
 
 
 class ModelPatch(Body):

@@ -1,13 +1,16 @@
 """Language models: the rules."""
 
 from oneinbox.api.audit import trail
-from oneinbox.api.db.database import Database
+from oneinbox.api.db.database import Database, Rows
 from oneinbox.api.db.owned import fetch_owned
 from oneinbox.api.db.tables import LanguageModel
 from oneinbox.api.http.auth import Caller
 from oneinbox.api.http.paging import Page, PageRequest
+from oneinbox.api.integrations.service import require_credential
+from oneinbox.api.knowledge.service import require_knowledge_bases
 from oneinbox.api.models import repo
 from oneinbox.api.models.schemas import ModelAnswer, ModelCreate, ModelPatch
+from oneinbox.api.tools.service import require_tools
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.ids import new_id
@@ -31,6 +34,7 @@ class ModelService:
         """Make a model."""
         row = make_model(caller.org_id, body)
         async with self._database.write() as rows:
+            await _require_parts(rows, row, set(body.model_fields_set))
             rows.add(row)
             await trail.record(rows, caller, "model.created", "model", row.id)
         return ModelAnswer.model_validate(row)
@@ -67,6 +71,7 @@ class ModelService:
                 )
             for name, value in said.items():
                 setattr(row, name, value)
+            await _require_parts(rows, row, set(said))
             row.updated_at = utc_now()
             await trail.record(rows, caller, "model.updated", "model", row.id)
         return ModelAnswer.model_validate(row)
@@ -88,6 +93,17 @@ class ModelService:
                 )
             await rows.delete(row)
             await trail.record(rows, caller, "model.deleted", "model", row.id)
+
+
+async def _require_parts(rows: Rows, row: LanguageModel, said: set[str]) -> None:
+    """Refuse tools, knowledge and a credential that are not there, where the caller named them."""
+    with rows.no_autoflush:  # what is refused must not reach the database first
+        if "tool_ids" in said:
+            await require_tools(rows, row.org_id, row.tool_ids, param="tool_ids")
+        if "knowledge_base_ids" in said:
+            await require_knowledge_bases(rows, row.org_id, row.knowledge_base_ids, param="knowledge_base_ids")
+        if said & {"credential_id", "provider"} and row.credential_id is not None:
+            await require_credential(rows, row.org_id, row.credential_id, row.provider, param="credential_id")
 
 
 def model_not_found(model_id: str, *, param: str | None = None) -> AppError:

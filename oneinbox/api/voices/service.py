@@ -1,5 +1,7 @@
 """Voices: the rules."""
 
+from typing import TypeGuard
+
 from oneinbox.api.audit import trail
 from oneinbox.api.db.database import Database, Rows
 from oneinbox.api.db.owned import fetch_owned
@@ -79,7 +81,18 @@ async def find_voice(rows: Rows, org_id: str, voice_id: str, *, param: str | Non
     return VoiceAnswer.model_validate(row)
 
 
-def is_voice_id(text: str | None) -> bool:
+def require_voice_of(voice: VoiceAnswer, provider: str, *, param: str) -> None:
+    """Refuse a voice of another provider than the one named; ``default`` takes the voice's own."""
+    if provider not in ("default", voice.provider):
+        raise AppError(
+            "voice_mismatch",
+            f"the voice is one of {voice.provider!r}, and the provider named is {provider[:80]!r}: leave it out",
+            ErrorKind.INVALID,
+            param=param,
+        )
+
+
+def is_voice_id(text: str | None) -> TypeGuard[str]:
     """Whether an agent's ``voice_id`` is one of ours, and not a provider's own name."""
     return text is not None and text.startswith(VOICE_PREFIX)
 

@@ -22,6 +22,7 @@ from oneinbox.core.tasks import TaskScope
 from oneinbox.live.engine.ports import Llm, Stt, Tts
 from oneinbox.live.providers.openai_compatible.http import Endpoint, open_client
 from oneinbox.live.providers.openai_compatible.llm import ChatCompletions
+from oneinbox.live.providers.openai_compatible.pinned import PinnedTransport
 from oneinbox.live.providers.openai_compatible.settings import PROVIDER as OPENAI_COMPATIBLE
 from oneinbox.live.providers.openai_compatible.settings import Options, Patience, base_url, read_options
 from oneinbox.live.providers.openai_compatible.stt import AudioTranscriptions
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 DEMO = "demo"
 _log = logging.getLogger(__name__)
 Adapter = TypeVar("Adapter")
+_Place = tuple[str, str | None, bool]
+"""An address, a key, and whether the address is pinned."""
 
 
 class CallProviders(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +65,8 @@ class ProviderHub:
             keepalive_expiry=keep_alive_s,
         )
         self._demo_listeners = demo_listeners
-        self._clients: dict[tuple[str, str | None], httpx.AsyncClient] = {}
+        self._clients: dict[_Place, httpx.AsyncClient] = {}
+        self._pins: dict[_Place, PinnedTransport] = {}
         self._certificates: ssl.SSLContext | None = None
         self._demo: DemoDesk | None = None
         self._scope = TaskScope("providers")
@@ -97,6 +101,7 @@ class ProviderHub:
         await self._scope.aclose()
         clients = list(self._clients.values())
         self._clients.clear()
+        self._pins.clear()
         for client in clients:
             await client.aclose()
         demo, self._demo = self._demo, None
@@ -151,13 +156,25 @@ class ProviderHub:
         return make(Endpoint(client, self._scope, stage, stage_spec.api_key, self._patience), options)
 
     def _client(self, spec: StageSpec) -> httpx.AsyncClient:
-        place = (base_url(spec), spec.api_key)
+        place = (base_url(spec), spec.api_key, bool(spec.addresses))
         client = self._clients.get(place)
         if client is None:
             self._certificates = self._certificates or httpx.create_ssl_context()
-            client = open_client(*place, self._patience, self._limits, self._certificates)
+            pin = self._pin(spec)
+            client = open_client(place[0], place[1], self._patience, self._limits, self._certificates, transport=pin)
+            if pin is not None:
+                self._pins[place] = pin
             self._clients[place] = client
+        elif place in self._pins:
+            self._pins[place].addresses = spec.addresses
         return client
+
+    def _pin(self, spec: StageSpec) -> PinnedTransport | None:
+        """Return what keeps the requests to the addresses that the spec names, where it names any."""
+        if not spec.addresses:
+            return None
+        carrier = httpx.AsyncHTTPTransport(verify=self._certificates or True, limits=self._limits, trust_env=False)
+        return PinnedTransport(spec.addresses, carrier)
 
     def _demo_desk(self) -> "DemoDesk":
         if self._demo is None:

@@ -253,9 +253,17 @@ async def _close(response: httpx.Response) -> None:
 
 
 def open_client(
-    base_url: str, api_key: str | None, patience: Patience, limits: httpx.Limits, verify: ssl.SSLContext
+    base_url: str,
+    api_key: str | None,
+    patience: Patience,
+    limits: httpx.Limits,
+    verify: ssl.SSLContext,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> httpx.AsyncClient:
     """Return a client of one server that keeps its connections open between turns (HTTP/1.1).
+
+    ``transport`` carries its requests, where the server may be reached in one way only: then no proxy is used.
 
     Raises ``httpx.InvalidURL`` for an address, and ``ValueError`` for a key, that cannot be sent.
     """
@@ -270,5 +278,9 @@ def open_client(
         limits=limits,
         timeout=httpx.Timeout(patience.first_byte_s, connect=patience.connect_s, pool=patience.connect_s),
         verify=verify,
-        mounts=dict.fromkeys(_LOOPBACK),  # a server on this machine is never asked for through a proxy
+        transport=transport,
+        trust_env=transport is None,
+        mounts=dict.fromkeys(_LOOPBACK)
+        if transport is None
+        else None,  # a server on this machine is never asked for through a proxy
     )
