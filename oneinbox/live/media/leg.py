@@ -1,6 +1,6 @@
 """A leg: one participant's media connection, whatever the transport. The port that every transport fulfils."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -34,6 +34,15 @@ class LegListener(Protocol):
 
     def on_left(self, *, said_goodbye: bool) -> None:
         """The participant is gone for good: it left (True), or its connection was lost (False). Called once."""
+        ...
+
+
+@runtime_checkable
+class DigitListener(Protocol):
+    """A listener may also be this: then it is told of keys that the participant dials."""
+
+    def on_digit(self, digit: str) -> None:
+        """One of ``0123456789*#ABCD`` was dialled: a data packet of LiveKit's ``SipDTMF``."""
         ...
 
 

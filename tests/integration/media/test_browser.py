@@ -194,9 +194,16 @@ async def test_a_call_by_the_older_signalling(version: str):
         assert (path["protocol"], path["port"]) == ("udp", server.media_port)
         assert path["senderReports"] >= 1
 
+        await page.wait_for_function("seen.quality.agent == 'excellent' && seen.quality.caller == 'excellent'")
+        await page.evaluate("room.localParticipant.setAttributes({ plan: 'gold' })")
+        assert await page.evaluate("room.localParticipant.attributes") == {"plan": "gold"}
+
         server.cut_signalling()
         await page.wait_for_function("seen.resumed == 1", timeout=20_000)
         assert await page.evaluate("seen.rejoined") == 0
+        if version == CLIENT_VERSION:
+            called = "room.localParticipant.performRpc({ destinationIdentity: 'agent', method: 'x', payload: '' })"
+            assert await page.evaluate(f"{called}.catch((error) => error.code)") == 1400
         await page.evaluate("room.disconnect()")
         await until(lambda: "left, goodbye" in listener.events, what="the goodbye")
         assert listener.events == ["joined", "active", "left, goodbye"]

@@ -266,3 +266,22 @@ async def test_thirty_calls_leave_nothing_behind():
         await until(lambda: len(asyncio.all_tasks()) <= tasks, what="every task's end")
         gc.collect()
         assert not [thing for thing in gc.get_objects() if isinstance(thing, Peer)]
+
+
+async def test_a_client_says_who_it_is_and_asks_for_what_there_is_not():
+    async with media_server() as server:
+        leg, listener = open_leg(server)
+        dialled: list[str] = []
+        listener.on_digit = dialled.append  # type: ignore[attr-defined]  # this listener wants keys too
+        client = await MediaClient().join(server.url, token("web-1"))
+        me = client.room.local_participant
+        await asyncio.wait_for(me.set_attributes({"plan": "gold"}), 3)
+        await asyncio.wait_for(me.set_name("Jo"), 3)
+        assert (me.attributes, me.name) == ({"plan": "gold"}, "Jo")
+        with pytest.raises(rtc.RpcError) as refused:
+            await me.perform_rpc(destination_identity="agent", method="nothing", payload="{}")
+        assert refused.value.code == rtc.RpcError.ErrorCode.UNSUPPORTED_METHOD
+        await me.publish_dtmf(code=5, digit="5")
+        await until(lambda: dialled == ["5"], what="the dialled key")
+        await client.leave()
+        await leg.aclose()

@@ -2,7 +2,7 @@ import pytest
 from livekit.protocol import models
 
 from oneinbox.live.engine.ports import Caption
-from oneinbox.live.media.embedded.data import DataQueue, TextInbox, caption_packets, event_packet
+from oneinbox.live.media.embedded.data import DataQueue, Inbox, caption_packets, event_packet
 from oneinbox.live.media.embedded.names import new_names
 
 NAMES = new_names("web-1", "caller", "Ann")
@@ -120,7 +120,7 @@ def stream(*contents: bytes, topic: str = "lk.chat", stream_id: str = "a", reaso
 
 
 def texts(packets: list[bytes]) -> list[str]:
-    inbox = TextInbox()
+    inbox = Inbox()
     return [text for packet in packets if (text := inbox.receive(packet)) is not None]
 
 
@@ -164,7 +164,7 @@ def test_what_is_not_typed_text_is_ignored(packets: list[bytes]):
 
 
 def test_streams_that_never_end_are_forgotten():
-    inbox = TextInbox()
+    inbox = Inbox()
     for number in range(1000):
         inbox.receive(stream(stream_id=str(number))[0])
     assert len(inbox._open) <= 8

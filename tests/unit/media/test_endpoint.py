@@ -180,12 +180,55 @@ async def test_the_answer_to_a_changed_network_has_new_credentials(world: World)
     assert ufrags[0] == ufrags[1] != ufrags[2]
 
 
-async def test_changing_oneself_is_not_allowed(world: World):
+async def test_what_a_client_says_of_itself_is_said_back(world: World):
     socket_id, socket = world.join()
-    world.say(socket_id, update_metadata=rtc.UpdateParticipantMetadata(metadata="x", request_id=7))
+    before = socket.last("join").participant
+    assert before.permission.can_update_metadata
+    said = rtc.UpdateParticipantMetadata(
+        name="Jo", metadata="x", attributes={"plan": "gold", "seat": "4"}, request_id=7
+    )
+    world.say(socket_id, update_metadata=said)
+    done = socket.last("request_response")
+    assert (done.request_id, done.reason) == (7, rtc.RequestResponse.OK)
+    world.say(socket_id, update_metadata=rtc.UpdateParticipantMetadata(attributes={"seat": ""}, request_id=8))
+    me = socket.last("update").participants[0]
+    assert (me.sid, me.name, me.metadata, dict(me.attributes)) == (before.sid, "Jo", "x", {"plan": "gold"})
+    assert me.version > before.version
+    _, back = world.join(rejoin=True)
+    assert back.last("join").participant.name == "Jo"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        rtc.UpdateParticipantMetadata(metadata="x" * 20_000),
+        rtc.UpdateParticipantMetadata(attributes={str(number): "x" for number in range(70)}),
+        rtc.UpdateParticipantMetadata(attributes={"oi.anything": "x"}),
+    ],
+)
+async def test_but_not_everything(world: World, said: rtc.UpdateParticipantMetadata):
+    socket_id, socket = world.join()
+    said.request_id = 9
+    world.say(socket_id, update_metadata=said)
     refused = socket.last("request_response")
-    assert (refused.request_id, refused.reason) == (7, rtc.RequestResponse.NOT_ALLOWED)
-    assert refused.update_metadata.metadata == "x"
+    assert (refused.request_id, refused.reason) == (9, rtc.RequestResponse.LIMIT_EXCEEDED)
+    assert socket.kinds().count("update") == 0
+
+
+async def test_a_request_of_a_later_release_is_refused_too(world: World):
+    socket_id, socket = world.join()
+    world.media.on_socket_data(socket_id, bytes([0xFA, 0x3E, 0]))  # field 1007
+    assert socket.last("request_response").reason == rtc.RequestResponse.UNSUPPORTED_TYPE
+
+
+async def test_a_flood_of_requests_ends_its_socket(world: World):
+    socket_id, socket = world.join()
+    for _ in range(300):
+        world.say(socket_id, ping=1)
+    assert socket.closed == 1008
+    assert 150 < socket.kinds().count("pong") < 210
+    _, back = world.join(rejoin=True)
+    assert back.accepted
 
 
 @pytest.mark.parametrize(

@@ -103,3 +103,13 @@ def test_the_ntp_clock_runs_since_1900():
 def test_a_goodbye_is_a_compound_packet():
     kinds = [type(packet).__name__ for packet in RtcpPacket.parse(rtp.build_bye(3))]
     assert kinds == ["RtcpRrPacket", "RtcpByePacket"]
+
+
+def test_one_who_only_receives_reports_too():
+    told = rtp.ReceptionReport(7, 25, -3, 70_000, 480, 9, 10)
+    packet = rtp.build_receiver_report(ssrc=5, cname="PA_a", report=told)
+    assert rtp.parse_rtcp(packet) == ([], [told])
+    receiver, source = RtcpPacket.parse(packet)
+    assert receiver.ssrc == 5
+    assert (receiver.reports[0].ssrc, receiver.reports[0].packets_lost) == (7, -3)
+    assert source.chunks[0].items == [(1, b"PA_a")]

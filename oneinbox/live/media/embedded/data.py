@@ -9,7 +9,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from google.protobuf.message import DecodeError
@@ -25,6 +25,9 @@ _EVENT_TOPIC = "oi.event"
 _CHAT_TOPIC = "lk.chat"
 _CHUNK_BYTES = 15_000
 _MAX_TEXT_BYTES = 8 * 1024
+_DIGITS = "0123456789*#ABCD"
+_RPC_UNSUPPORTED_METHOD = 1400  # of LiveKit's RPC error codes
+_MAX_REQUEST_ID = 128
 _MAX_OPEN_STREAMS = 8
 _MAX_EVENT_BYTES = 60 * 1024
 _MAX_QUEUED = 256
@@ -146,16 +149,36 @@ class DataQueue:
 # ---- from the page
 
 
-class TextInbox:
-    """Puts together what a participant types: text streams of topic ``lk.chat``, or plain packets of that topic."""
+class DialledDigit(NamedTuple):
+    """A key of a telephone's keypad."""
+
+    digit: str
+
+
+class RemoteCall(NamedTuple):
+    """Somebody calls a method of the agent's by RPC."""
+
+    request_id: str
+
+
+def rpc_refusal(call: RemoteCall, names: RoomNames) -> list[bytes]:
+    """Return the packets that tell a caller that the agent has no such method."""
+    agent = AGENT_IDENTITY, names.agent_sid
+    error = models.RpcError(code=_RPC_UNSUPPORTED_METHOD, message="Method not supported at destination")
+    response = models.RpcResponse(request_id=call.request_id, error=error)
+    return [_packet(*agent, rpc_ack=models.RpcAck(request_id=call.request_id)), _packet(*agent, rpc_response=response)]
+
+
+class Inbox:
+    """Takes in what a participant sends. Typed text is text streams of topic ``lk.chat``, or plain packets of it."""
 
     def __init__(self) -> None:
         self._open: OrderedDict[str, bytearray] = OrderedDict()
         self.last_sequence = 0
         """Of the last packet of a client that counts them, so that it may send again what it is unsure of."""
 
-    def receive(self, data: bytes) -> str | None:
-        """Take one data packet; return the text that it completes. What is not text for us is ignored."""
+    def receive(self, data: bytes) -> str | DialledDigit | RemoteCall | None:
+        """Take one data packet; return what it says or completes, text or else. What is not for us is ignored."""
         try:
             packet = models.DataPacket.FromString(data)
         except DecodeError:
@@ -165,6 +188,15 @@ class TextInbox:
             if packet.sequence <= self.last_sequence:
                 return None
             self.last_sequence = packet.sequence
+        match packet.WhichOneof("value"):
+            case "sip_dtmf" if len(packet.sip_dtmf.digit) == 1 and packet.sip_dtmf.digit in _DIGITS:
+                return DialledDigit(packet.sip_dtmf.digit)
+            case "rpc_request" if len(packet.rpc_request.id) <= _MAX_REQUEST_ID:
+                return RemoteCall(packet.rpc_request.id)
+            case _:
+                return self._read_text(packet)
+
+    def _read_text(self, packet: models.DataPacket) -> str | None:
         match packet.WhichOneof("value"):
             case "user" if packet.user.topic == _CHAT_TOPIC:
                 return _decode(packet.user.payload)

@@ -21,12 +21,14 @@ from oneinbox.core.tasks import TaskScope
 from oneinbox.live.audio.playout import PlayoutQueue
 from oneinbox.live.engine.ports import Caption
 from oneinbox.live.media.embedded import data, signalling
+from oneinbox.live.media.embedded.limits import DataAllowance
 from oneinbox.live.media.embedded.names import RoomNames, new_names, new_sid
 from oneinbox.live.media.embedded.pair import PeerPair
 from oneinbox.live.media.embedded.peer import Peer, PeerEvents
+from oneinbox.live.media.embedded.quality import QualityWatch
 from oneinbox.live.media.embedded.session import SignalSession
 from oneinbox.live.media.embedded.ticker import Ticker
-from oneinbox.live.media.leg import LegListener, MediaLeg
+from oneinbox.live.media.leg import DigitListener, LegListener, MediaLeg
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ CLOSED_GRACE_S = 10.0
 MUTED_START_S = 3.0
 """A microphone that is published muted may send nothing: the call starts without it after this."""
 _WATCH_EVERY_TICKS = 50
+_QUALITY_EVERY_TICKS = 150
 
 PeerMaker = Callable[[RoomNames, PeerEvents], Peer]
 PairMaker = Callable[[RoomNames, PeerEvents], PeerPair]
@@ -74,7 +77,10 @@ class EmbeddedLeg(MediaLeg):
         """Peers on their way out: not to be cut short."""
         self._queue = PlayoutQueue()
         self._outbox = data.DataQueue()
-        self._inbox = data.TextInbox()
+        self._inbox = data.Inbox()
+        self._data_allowance = DataAllowance()
+        self._said_of_itself = signalling.SelfDescription()
+        self._quality = QualityWatch()
         self._attributes: dict[str, str] = {}
         self._info_version = 1
         self._burned: set[str] = set()
@@ -177,6 +183,7 @@ class EmbeddedLeg(MediaLeg):
         if before is not None:
             before.drop()
         self._info_version += 1
+        self._quality = QualityWatch()
         session.send(signalling.reconnect_response(self._ice_servers, self._inbox.last_sequence))
         session.send(signalling.update(self._agent_info(), self._user_info()))
         self._offer_voice(session)
@@ -194,6 +201,7 @@ class EmbeddedLeg(MediaLeg):
         peer, self._peer = self._peer, None
         self._outbox.attach(None)
         self._inbox.clear()
+        self._quality = QualityWatch()
         self._microphone = None
         self._heard = False
         self._peer_closed = False
@@ -242,6 +250,20 @@ class EmbeddedLeg(MediaLeg):
             return
         session.send(signalling.refusal(request, "add_track", reason, message))
 
+    def described(self, session: SignalSession, request: rtc.SignalRequest) -> None:
+        """Take what the client says of itself, and say it back, as its library waits for."""
+        if session is not self._session:
+            return
+        try:
+            self._said_of_itself = self._said_of_itself.changed(request.update_metadata)
+        except signalling.BadSignalError as error:
+            reason = rtc.RequestResponse.LIMIT_EXCEEDED
+            session.send(signalling.refusal(request, "update_metadata", reason, str(error)))
+            return
+        self._info_version += 1
+        session.send(signalling.update(self._user_info()))
+        session.send(signalling.done(request, "update_metadata"))
+
     def muted(self, track_sid: str, *, muted: bool) -> None:
         """The client muted or unmuted its microphone."""
         if self._microphone is not None and self._microphone.sid == track_sid:
@@ -273,9 +295,20 @@ class EmbeddedLeg(MediaLeg):
             self._listener.on_audio(pcm)
 
     def _on_data(self, message: bytes) -> None:
-        text = self._inbox.receive(message)
-        if text is not None and not self._left:
-            self._listener.on_text(text)
+        flooded = self._data_allowance.exceeded
+        if not self._data_allowance.take(len(message), asyncio.get_running_loop().time()):
+            if not flooded:
+                _log.warning("%s sends too much data: the rest is dropped", self.identity)
+            return
+        match self._inbox.receive(message):
+            case str() as text if not self._left:
+                self._listener.on_text(text)
+            case data.DialledDigit(digit) if not self._left and isinstance(self._listener, DigitListener):
+                self._listener.on_digit(digit)
+            case data.RemoteCall() as call:
+                self._outbox.put(data.rpc_refusal(call, self._names))
+            case _:
+                pass
 
     def _start_if_ready(self) -> None:
         if self._active or self._left or self._peer is None or not self._peer.up or self._microphone is None:
@@ -293,6 +326,8 @@ class EmbeddedLeg(MediaLeg):
         self._ticks += 1
         if self._ticks % _WATCH_EVERY_TICKS == 0:
             self._watch(now_s)
+        if self._ticks % _QUALITY_EVERY_TICKS == 0:
+            self._tell_quality(now_s)
         peer = self._peer
         if peer is None or not peer.up:
             return
@@ -323,6 +358,14 @@ class EmbeddedLeg(MediaLeg):
         if now_s - since_s >= grace_s:
             self._leave(said_goodbye=False)
 
+    def _tell_quality(self, now_s: float) -> None:
+        peer, session = self._peer, self._session
+        if session is None or peer is None or not self._active:
+            return
+        told = self._quality.update(alive=peer.is_alive(now_s), heard=peer.reception, reported=peer.reported)
+        if told is not None:
+            session.send(signalling.qualities(self._names, *told))
+
     def _leave(self, *, said_goodbye: bool) -> None:
         if self._left:
             return
@@ -340,7 +383,9 @@ class EmbeddedLeg(MediaLeg):
     def _user_info(self) -> models.ParticipantInfo:
         tracks = [] if self._microphone is None else [self._microphone]
         up = self._peer is not None and self._peer.up
-        return signalling.user_info(self._names, active=up, tracks=tracks, version=self._info_version)
+        return signalling.user_info(
+            self._names, self._said_of_itself, active=up, tracks=tracks, version=self._info_version
+        )
 
 
 def _event(kind: str, values: Mapping[str, Any], names: RoomNames) -> bytes:

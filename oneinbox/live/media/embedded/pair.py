@@ -11,6 +11,8 @@ from livekit.protocol import rtc
 from oneinbox.live.media.embedded import sdp
 from oneinbox.live.media.embedded.data import Channel
 from oneinbox.live.media.embedded.peer import Answer, Peer, PeerEvents
+from oneinbox.live.media.embedded.quality import Reception
+from oneinbox.live.media.embedded.rtp import ReceptionReport
 
 
 class PeerPair:
@@ -51,6 +53,16 @@ class PeerPair:
         """Whether media can flow both ways, as far as it was asked for."""
         publishes = self.publisher.is_alive(now_s) or not self.publisher.up
         return self.subscriber.is_alive(now_s) and publishes
+
+    @property
+    def reception(self) -> Reception | None:
+        """What came of the caller's voice so far."""
+        return self.publisher.reception
+
+    @property
+    def reported(self) -> ReceptionReport | None:
+        """What the client last said of how it hears the agent."""
+        return self.subscriber.reported
 
     def start_filling(self, now_s: float) -> None:
         """Deliver silence from now on where the client sends nothing."""

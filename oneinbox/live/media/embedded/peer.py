@@ -20,6 +20,7 @@ from oneinbox.live.media.embedded.data import Channel
 from oneinbox.live.media.embedded.ice import IceSession
 from oneinbox.live.media.embedded.names import RoomNames
 from oneinbox.live.media.embedded.port import MediaPort
+from oneinbox.live.media.embedded.quality import Reception
 from oneinbox.live.media.embedded.receiver import AudioReceiver
 from oneinbox.live.media.embedded.sender import AudioSender
 
@@ -95,6 +96,8 @@ class Peer:
         self._connecting = False
         self.up = False
         self.down = False
+        self.reported: rtp.ReceptionReport | None = None
+        """What the client last said of how it hears the agent."""
         port.add(self._ice)
 
     # ---- offers
@@ -198,6 +201,11 @@ class Peer:
         heard_at_s = self._ice.heard_at_s
         return self.up and heard_at_s is not None and now_s - heard_at_s < _ALIVE_S
 
+    @property
+    def reception(self) -> Reception | None:
+        """What came of the caller's voice so far."""
+        return None if self._receiver is None else self._receiver.reception
+
     async def flush_data(self) -> None:
         """Wait until the client has what was sent to it, for as long as an acknowledgement may be delayed."""
         for _ in range(_FLUSH_STEPS):
@@ -233,7 +241,8 @@ class Peer:
         receiver = self._receiver
         try:
             if rtp.is_rtcp(data):
-                senders, _ = rtp.parse_rtcp(session.unprotect_rtcp(data))
+                senders, reports = rtp.parse_rtcp(session.unprotect_rtcp(data))
+                self.reported = next((one for one in reports if one.ssrc == self._sender.ssrc), self.reported)
                 if receiver is not None:
                     for sender in senders:
                         receiver.note(sender, now_s)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from oneinbox.live.audio.opus import OpusDecoder, OpusError, packet_samples
+from oneinbox.live.media.embedded.quality import Reception
 from oneinbox.live.media.embedded.rtp import CLOCK_HZ, ReceptionReport, RtpPacket, SenderReport
 
 _log = logging.getLogger(__name__)
@@ -94,6 +95,11 @@ class AudioReceiver:
     def report(self, now_s: float) -> ReceptionReport | None:
         """Return what to tell the sender of its stream; ``None`` before the first packet."""
         return None if self._ssrc is None else self._statistics.report(self._ssrc, now_s)
+
+    @property
+    def reception(self) -> Reception | None:
+        """What came of the stream so far; ``None`` before the first packet."""
+        return None if self._ssrc is None else self._statistics.reception
 
     def note(self, sender: SenderReport, now_s: float) -> None:
         """Take the other side's sender report, which the next report answers."""
@@ -191,6 +197,10 @@ class _Statistics:
                 if change < CLOCK_HZ:
                     self._jitter += (change - self._jitter) / 16
             self._last_transit = transit
+
+    @property
+    def reception(self) -> Reception:
+        return Reception(self._highest - self._first + 1, self._received, int(self._jitter))
 
     def note(self, sender: SenderReport, now_s: float) -> None:
         self._sender_report, self._sender_report_at_s = sender.ntp_middle, now_s

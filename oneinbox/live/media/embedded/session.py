@@ -8,12 +8,15 @@ from typing import Protocol
 from livekit.protocol import models, rtc
 
 from oneinbox.live.media.embedded import signalling
+from oneinbox.live.media.embedded.limits import Allowance
 from oneinbox.live.media.embedded.sdp import BadOfferError
 
 _log = logging.getLogger(__name__)
 
 _REFRESH_TOKEN_EVERY_S = 60.0
-_NORMAL, _UNSUPPORTED_DATA, _TOO_BIG = 1000, 1003, 1009
+_NORMAL, _UNSUPPORTED_DATA, _POLICY, _TOO_BIG = 1000, 1003, 1008, 1009
+_REQUESTS_PER_S, _REQUESTS_AT_ONCE = 20, 200
+"""An honest client sends some dozens while it joins, then a ping every few seconds."""
 
 _NO_ANSWER_NEEDED = frozenset(
     {
@@ -64,6 +67,10 @@ class SignalHandler(Protocol):
         """Publish a track, or refuse to."""
         ...
 
+    def described(self, session: "SignalSession", request: rtc.SignalRequest) -> None:
+        """Take what the client says of itself: name, metadata, attributes."""
+        ...
+
     def muted(self, track_sid: str, *, muted: bool) -> None:
         """The client muted or unmuted a track."""
         ...
@@ -89,6 +96,7 @@ class SignalSession:
         self._mint_token = mint_token
         self._on_end = on_end
         self._refresh: asyncio.TimerHandle | None = None
+        self._allowance = Allowance(per_s=_REQUESTS_PER_S, at_once=_REQUESTS_AT_ONCE)
         self.open = True
 
     def send(self, message: rtc.SignalResponse) -> None:
@@ -133,6 +141,10 @@ class SignalSession:
         """Take one message. One that cannot be understood ends the socket, and only the socket."""
         if not self.open:
             return
+        if not self._allowance.take(1, asyncio.get_running_loop().time()):
+            _log.warning("a client's signalling is closed: too many requests")
+            self.leave(models.STATE_MISMATCH, code=_POLICY)
+            return
         try:
             self._dispatch(signalling.parse_request(data))
         except (signalling.BadSignalError, BadOfferError) as error:
@@ -156,10 +168,9 @@ class SignalSession:
             case "leave":
                 self._handler.said_goodbye(self)
             case "update_metadata":
-                message = "participants cannot change their metadata, name or attributes here"
-                self.send(signalling.refusal(request, kind, rtc.RequestResponse.NOT_ALLOWED, message))
+                self._handler.described(self, request)
             case None:
-                _log.debug("a signalling message of a kind we do not know")
+                self.send(signalling.unknown())
             case _ if kind in _NO_ANSWER_NEEDED:
                 pass
             case _:

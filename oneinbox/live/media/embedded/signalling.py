@@ -9,6 +9,7 @@ import binascii
 import time
 import zlib
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
@@ -30,6 +31,9 @@ _PROTOCOL = 16
 _PING_INTERVAL_S, _PING_TIMEOUT_S = 10, 20
 _MIME = "audio/opus"
 _GZIP_WINDOW = 31
+_MAX_ATTRIBUTES = 64
+_MAX_SELF_BYTES = 16 * 1024
+_OUR_ATTRIBUTES = "oi."
 
 
 class BadSignalError(ValueError):
@@ -108,13 +112,42 @@ def agent_info(names: RoomNames, attributes: Mapping[str, str], version: int) ->
     )
 
 
+class SelfDescription(NamedTuple):
+    """What a participant says of itself."""
+
+    name: str = ""
+    metadata: str = ""
+    attributes: Mapping[str, str] = {}
+
+    def changed(self, request: rtc.UpdateParticipantMetadata) -> "SelfDescription":
+        """Return it with what ``request`` changes: an empty attribute is taken away, an empty name or metadata kept.
+
+        Raises :class:`BadSignalError` where it gets too long, or where it takes a name that is ours.
+        """
+        merged = {**self.attributes, **request.attributes}
+        described = SelfDescription(
+            request.name or self.name,
+            request.metadata or self.metadata,
+            {key: value for key, value in merged.items() if value},
+        )
+        words = [described.name, described.metadata, *described.attributes, *described.attributes.values()]
+        if len(described.attributes) > _MAX_ATTRIBUTES or sum(len(word.encode()) for word in words) > _MAX_SELF_BYTES:
+            raise BadSignalError(f"more than {_MAX_ATTRIBUTES} attributes, or {_MAX_SELF_BYTES} bytes in all")
+        if any(key.startswith(_OUR_ATTRIBUTES) for key in request.attributes):
+            raise BadSignalError(f"attributes that begin with {_OUR_ATTRIBUTES} are the server's")
+        return described
+
+
 def user_info(
-    names: RoomNames, *, active: bool, tracks: Iterable[models.TrackInfo], version: int
+    names: RoomNames, said: SelfDescription, *, active: bool, tracks: Iterable[models.TrackInfo], version: int
 ) -> models.ParticipantInfo:
     """Describe the participant to itself."""
     return models.ParticipantInfo(
         sid=names.user_sid,
         identity=names.user_identity,
+        name=said.name,
+        metadata=said.metadata,
+        attributes=said.attributes,
         state=models.ParticipantInfo.ACTIVE if active else models.ParticipantInfo.JOINED,
         joined_at=int(time.time()),
         version=version,
@@ -124,6 +157,7 @@ def user_info(
             can_publish=True,
             can_publish_data=True,
             can_publish_sources=[models.MICROPHONE],
+            can_update_metadata=True,
         ),
     )
 
@@ -240,6 +274,32 @@ def refusal(
     request: rtc.SignalRequest, kind: str, reason: rtc.RequestResponse.Reason, message: str
 ) -> rtc.SignalResponse:
     """Return why the request of ``kind`` was not carried out."""
+    return _responded(request, kind, reason, message)
+
+
+def done(request: rtc.SignalRequest, kind: str) -> rtc.SignalResponse:
+    """Return that the request of ``kind`` was carried out."""
+    return _responded(request, kind, rtc.RequestResponse.OK, "")
+
+
+def unknown() -> rtc.SignalResponse:
+    """Return that a request was of a kind that this release does not know."""
+    message = "a request of a kind that is not known here"
+    return rtc.SignalResponse(
+        request_response=rtc.RequestResponse(reason=rtc.RequestResponse.UNSUPPORTED_TYPE, message=message)
+    )
+
+
+def qualities(names: RoomNames, user: models.ConnectionQuality, agent: models.ConnectionQuality) -> rtc.SignalResponse:
+    """Return how good either side's connection is."""
+    told = ((names.user_sid, user), (names.agent_sid, agent))
+    updates = [rtc.ConnectionQualityInfo(participant_sid=sid, quality=quality) for sid, quality in told]
+    return rtc.SignalResponse(connection_quality=rtc.ConnectionQualityUpdate(updates=updates))
+
+
+def _responded(
+    request: rtc.SignalRequest, kind: str, reason: rtc.RequestResponse.Reason, message: str
+) -> rtc.SignalResponse:
     asked = getattr(request, kind)
     response = rtc.RequestResponse(request_id=getattr(asked, "request_id", 0), reason=reason, message=message)
     if kind in _ECHOED:
