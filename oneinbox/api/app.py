@@ -51,6 +51,8 @@ from oneinbox.api.phone.routes import phone_routes
 from oneinbox.api.phone.service import PhoneService
 from oneinbox.api.tools.routes import tool_routes
 from oneinbox.api.tools.service import ToolService
+from oneinbox.api.usage.routes import usage_routes
+from oneinbox.api.usage.service import UsageService
 from oneinbox.api.voices.routes import voice_routes
 from oneinbox.api.voices.service import VoiceService
 from oneinbox.api.webhooks.routes import webhook_routes
@@ -126,6 +128,7 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     page_guard = PageGuard(keys, config.session_secret)
     app.include_router(call_routes(CallService(database, dispatcher, config), starter, guard, page_guard, own))
     app.include_router(webhook_routes(WebhookService(database, config, outbound), guard))
+    app.include_router(usage_routes(UsageService(database), guard))
     app.include_router(audit_routes(AuditService(database), guard))
     app.add_exception_handler(AppError, answer_app_error)
     app.add_exception_handler(HTTPException, answer_http_error)

@@ -61,6 +61,7 @@ COVERED = {
     ("GET", "/v1/auth/me"),
     ("POST", "/v1/auth/logout"),
     ("GET", "/v1/audit-events"),
+    *(("GET", path) for path in ("/v1/usage", "/v1/activity/summary", "/v1/activity/timeseries")),
     *((method, "/v1/api-keys") for method in ("GET", "POST")),
     *((method, "/v1/api-keys/{key_id}") for method in ("PATCH", "DELETE")),
     ("POST", "/v1/api-keys/{key_id}/rotate"),

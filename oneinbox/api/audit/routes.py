@@ -3,7 +3,6 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
 
 from oneinbox.api.audit.repo import EventFilter
 from oneinbox.api.audit.schemas import AuditEventList
@@ -11,6 +10,7 @@ from oneinbox.api.audit.service import AuditService
 from oneinbox.api.http.auth import Caller, Guard
 from oneinbox.api.http.body import JsonRoute
 from oneinbox.api.http.documented import errors
+from oneinbox.api.http.fields import Instant
 
 _MAX_WORD = 100
 
@@ -25,8 +25,8 @@ def audit_routes(service: AuditService, guard: Guard) -> APIRouter:
         caller: Annotated[Caller, Depends(guard)],
         action: Annotated[str | None, Query(max_length=_MAX_WORD, pattern=r"^[a-z0-9_.-]*$")] = None,
         resource_type: Annotated[str | None, Query(max_length=_MAX_WORD, pattern=r"^[a-z0-9_.-]*$")] = None,
-        since: Annotated[AwareDatetime | None, Query(description="Not before.")] = None,
-        until: Annotated[AwareDatetime | None, Query(description="Before.")] = None,
+        since: Annotated[Instant | None, Query(description="Not before.")] = None,
+        until: Annotated[Instant | None, Query(description="Before.")] = None,
         actor: Annotated[
             Literal["me"] | None, Query(description="`me`: only what the asking person or key did.")
         ] = None,

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Security
-from pydantic import AwareDatetime
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,7 +21,8 @@ from oneinbox.api.http.auth import Caller, Guard, asked_by, bearer_of, publishab
 from oneinbox.api.http.body import JsonRoute
 from oneinbox.api.http.cursor import AskedByCursor, CursorPage
 from oneinbox.api.http.documented import errors
-from oneinbox.api.http.idempotency import HEADER, REPLAYED, keeps_its_own_answers, key_use
+from oneinbox.api.http.fields import Instant
+from oneinbox.api.http.idempotency import HEADER, REPLAYED, keeps_its_own_answers, key_use, no_answers_kept
 from oneinbox.api.http.own_origin import OwnOrigin
 from oneinbox.api.http.paging import AskedPage, Page
 from oneinbox.api.http.rate import limit_headers
@@ -63,8 +63,8 @@ def _filter(
     status: Annotated[Status | None, Query()] = None,
     end_reason: Annotated[EndReason | None, Query()] = None,
     outcome: Annotated[str | None, Query(max_length=100, description="As it stands on the record.")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Made then or later.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Made before.")] = None,
+    since: Annotated[Instant | None, Query(description="Made then or later.")] = None,
+    until: Annotated[Instant | None, Query(description="Made before.")] = None,
 ) -> CallFilter:
     """Return which calls a list is asked for."""
     if "\0" in (outcome or ""):
@@ -141,7 +141,7 @@ def call_routes(
         return await service.update(caller, call_id, body)
 
     @router.post("/v1/calls/{call_id}/stop", responses=errors(401, 403, 404))
-    @keeps_its_own_answers
+    @no_answers_kept  # asked twice, it changes nothing
     async def stop_call(call_id: str, caller: Annotated[Caller, Depends(guard)]) -> CallAnswer:
         """End a call. Nothing happens to one that has ended. The answer shows the end when it came within 2 s."""
         return await service.stop(caller, call_id)

@@ -1,13 +1,15 @@
 """Types of fields that many bodies share. All are strict: ``"1"`` is no number, ``1`` is no text."""
 
 import re
+from datetime import datetime
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 MAX_DEPTH = 20
 _MAX_INT = 2**63
+_FIRST_YEAR, _LAST_YEAR = 1900, 9000
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -92,6 +94,15 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _representable(at: datetime) -> datetime:
+    """Refuse what is no date any more when it is written in another time zone."""
+    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        raise PydanticCustomError("out_of_range", "this date is too far away")
+    return at
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_representable)]
+"""A date and time with its time zone."""
 Text = Annotated[str, Field(max_length=100_000), AfterValidator(_no_nul)]
 """Free text: prompts, messages."""
 ShortText = Annotated[str, Field(max_length=1_000), AfterValidator(_no_nul)]

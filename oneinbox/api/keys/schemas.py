@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from oneinbox.api.http.fields import Answer, Body, Name, ShortText, Word, absent
+from oneinbox.api.http.fields import Answer, Body, Instant, Name, ShortText, Word, absent
 
 Origins = Annotated[
     list[ShortText],
@@ -25,9 +25,7 @@ AgentIds = Annotated[
     list[Word], Field(max_length=200, description="The agents that the key may call; empty: every one.")
 ]
 Scopes = Annotated[list[Word], Field(max_length=50, description="Kept; not used yet.")]
-Expiry = Annotated[
-    AwareDatetime | None, Field(strict=False, description="From then on the key is refused; null: never.")
-]
+Expiry = Annotated[Instant | None, Field(strict=False, description="From then on the key is refused; null: never.")]
 
 
 class KeyLimits(Body):
