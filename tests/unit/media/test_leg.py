@@ -9,6 +9,8 @@ from livekit.protocol import models, rtc
 
 from oneinbox.live.engine.ports import Caption
 from oneinbox.live.media.embedded.leg import CLOSED_GRACE_S, GRACE_S, MUTED_START_S
+from oneinbox.live.media.embedded.peer import Peer
+from tests.support.media_offers import FULL
 from tests.support.media_signal import VirtualLoop
 from tests.support.media_world import MICROPHONE, World
 
@@ -220,5 +222,26 @@ def test_a_token_to_come_back_with_is_refreshed_every_minute():
             world.leg._peer._ice.heard_at_s = asyncio.get_running_loop().time()  # type: ignore[union-attr]  # joined
         assert socket.kinds().count("refresh_token") == 2
         world.media.on_socket_closed(socket_id)
+
+    in_virtual_time(scenario)
+
+
+def test_silence_is_heard_after_a_join_in_mid_call_whose_microphone_comes_late():
+    async def scenario(world: World) -> None:
+        socket_id, _ = world.join()
+        make_active(world, socket_id)
+        back_id, _ = world.join(rejoin=True, join=rtc.JoinRequest(client_info=models.ClientInfo(version="1")))
+        peer = world.leg._peer
+        assert isinstance(peer, Peer)
+        peer.up = True
+        peer._srtp = (None, FakeSrtp())  # type: ignore[assignment]  # nothing is received here
+        world.leg._on_up()
+        world.say(back_id, offer=rtc.SessionDescription(type="offer", sdp=FULL, id=1))
+        world.say(back_id, add_track=MICROPHONE)
+        before = len(world.listener.pcm)
+        for _ in range(4):
+            peer._ice.heard_at_s = asyncio.get_running_loop().time()
+            await asyncio.sleep(1)
+        assert len(world.listener.pcm) > before + 32_000
 
     in_virtual_time(scenario)

@@ -344,8 +344,10 @@ class EmbeddedLeg(MediaLeg):
         """Find out whether the client is gone for good."""
         self._start_if_ready()
         alive = self._peer is not None and self._peer.is_alive(now_s)
-        if alive:
+        if alive and self._peer is not None:
             self._broken_at_s = None
+            if self._active:
+                self._peer.start_filling(now_s)  # after a join in mid-call the microphone may come late, or stay silent
         elif self._broken_at_s is None:
             self._broken_at_s = now_s
         if self._session is None:
