@@ -1,4 +1,4 @@
-"""The command line: ``oneinbox up`` (also without a word) | ``keys create`` | ``migrate`` | ``doctor`` | ``worker``."""
+"""The command line: ``oneinbox up`` (also without a word) | ``keys create`` | ``migrate`` | ``rotate-credentials`` | ``doctor`` | ``worker``."""
 
 import argparse
 import asyncio
@@ -40,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--media-port", type=int, help="media port to look at (default 7882)")
     sign_in = commands.add_parser("sign-in", parents=[data], help="print a new one-use sign-in link")
     sign_in.add_argument("--port", type=int, help="port of the server (default 8080)")
+    commands.add_parser(
+        "rotate-credentials", parents=[data], help="seal the stored secrets of users (provider keys) with a new key"
+    )
     worker = commands.add_parser("worker", help="(started by the server) host live calls")
     worker.add_argument("--link-fd", type=int, required=True, help=argparse.SUPPRESS)
     worker.add_argument("--name", help="shown in the process list, read by nobody")
@@ -78,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 print(asyncio.run(commands.create_key(settings, given["name"])))
             case "sign-in":
                 print(asyncio.run(commands.make_sign_in_link(settings)))
+            case "rotate-credentials":
+                print(asyncio.run(commands.rotate_credentials(settings)))
             case "migrate":
                 print(asyncio.run(commands.migrate(settings)))
             case _:

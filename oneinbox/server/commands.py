@@ -11,9 +11,17 @@ import httpx
 from oneinbox.api.accounts.service import create_sign_in_link
 from oneinbox.api.db.database import Database, DatabaseError, open_database
 from oneinbox.api.db.database import migrate as migrate_database
+from oneinbox.api.db.vault import Vault
+from oneinbox.api.integrations.rotation import reseal_everything
 from oneinbox.api.keys.service import create_secret_key
 from oneinbox.server.pages import STATIC_DIR
-from oneinbox.server.settings import Settings, explain_stages
+from oneinbox.server.settings import (
+    Settings,
+    add_credentials_key,
+    explain_stages,
+    forget_old_credentials_keys,
+    load_secrets,
+)
 from oneinbox.server.up import public_address
 
 Finding = tuple[str, str]
@@ -39,6 +47,15 @@ async def migrate(settings: Settings) -> str:
     """Bring the database to this release."""
     await migrate_database(data_dir=settings.data_path, url=settings.database_url)
     return "the database is at this release"
+
+
+async def rotate_credentials(settings: Settings) -> str:
+    """Make a new key for stored secrets and seal all of them with it. Works while a server runs."""
+    add_credentials_key(settings.data_path)
+    async with _opened(settings) as database:
+        count = await reseal_everything(database, Vault(lambda: load_secrets(settings.data_path).credentials))
+    forget_old_credentials_keys(settings.data_path)
+    return f"{count} stored secrets are sealed with a new key"
 
 
 @asynccontextmanager

@@ -86,6 +86,9 @@ class Ingestor:
             return "", "the page did not come in time"
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):  # the last for names that only look international
             return "", "the page cannot be reached"
+        except Exception:  # noqa: BLE001 - the boundary to foreign pages: whatever one does, its job ends and the next begins
+            _log.exception("a page could not be read")
+            return "", "the page cannot be read"
 
     async def _read_page(self, url: str) -> str:
         async with (
@@ -102,7 +105,7 @@ class Ingestor:
                     f"the page is neither HTML nor text ({media_type[:50] or 'it does not say what'})"
                 )
             body = bytearray()
-            async for piece in answer.aiter_raw():
+            async for piece in answer.aiter_bytes():
                 body += piece
                 if len(body) > MAX_PAGE_BYTES:
                     raise UnreadableError(f"the page is larger than {MAX_PAGE_BYTES} bytes")

@@ -119,8 +119,8 @@ class ToolService:
     async def _fill(self, rows: Rows, row: Tool, body: AnyTool, stored_headers: dict[str, str]) -> None:
         said = body.model_dump(mode="json")
         if body.type == "api_call":
-            # A placeholder may stand for part of the path; never for where the request goes.
-            self._outbound.require(_PLACEHOLDER.sub("x", body.url), param="url")
+            # A placeholder may stand for part of the path; braces are refused in a host, which decides where it goes.
+            self._outbound.require(_PLACEHOLDER.sub("{}", body.url), param="url")
             said["headers"] = self._seal_headers(row, body.headers, stored_headers)
         if (credential_id := said.get("credential_id")) is not None:
             await _require_fitting(rows, row.org_id, credential_id, body.type)
