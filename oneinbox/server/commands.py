@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from oneinbox.api.accounts.service import create_sign_in_link
+from oneinbox.api.audit import trail
 from oneinbox.api.db.database import Database, DatabaseError, open_database
 from oneinbox.api.db.database import migrate as migrate_database
 from oneinbox.api.db.vault import Vault
@@ -95,12 +96,13 @@ def _look_at_files(settings: Settings) -> Iterable[Finding]:
 
 async def _look_at_database(settings: Settings) -> Iterable[Finding]:
     try:
-        async with _opened(settings):
-            pass
+        async with _opened(settings) as database, database.read() as rows:
+            breaks = await trail.verify(rows)
     except (DatabaseError, OSError) as error:
         return [("bad", f"database: {error}")]
     where = "the address in DATABASE_URL" if settings.database_url else str(settings.data_path)
-    return [("ok", f"database at {where}")]
+    broken = [("bad", f"audit log of {found.org_id} at row {found.seq}: {found.reason}") for found in breaks]
+    return [("ok", f"database at {where}"), *(broken or [("ok", "the audit log is whole")])]
 
 
 def _look_at_ports(settings: Settings) -> Iterable[Finding]:

@@ -93,6 +93,7 @@ async def create_sign_in_link(database: Database, *, minutes: int = 15) -> SignI
             used_at=None,
         )
         rows.add(link)
+        await trail.record(rows, Caller(org_id=organisation.id), "sign_in_link.created", "sign_in_link", link.id)
     return SignInToken(token=token, expires_at=link.expires_at)
 
 
