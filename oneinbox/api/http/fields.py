@@ -4,12 +4,15 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 MAX_DEPTH = 20
 _MAX_INT = 2**63
 _FIRST_YEAR, _LAST_YEAR = 1900, 9000
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -101,8 +104,15 @@ def _representable(at: datetime) -> datetime:
     return at
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_representable)]
-"""A date and time with its time zone."""
+def _written_out(value: Any) -> Any:
+    """Refuse what is only a number: nobody could tell seconds from milliseconds."""
+    if isinstance(value, str) and not _RFC3339.fullmatch(value):
+        raise PydanticCustomError("no_instant", "write date, time and zone out: 2026-01-31T09:30:00Z")
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_representable)]
+"""A date and time with its time zone, after RFC 3339."""
 Text = Annotated[str, Field(max_length=100_000), AfterValidator(_no_nul)]
 """Free text: prompts, messages."""
 ShortText = Annotated[str, Field(max_length=1_000), AfterValidator(_no_nul)]
