@@ -22,6 +22,7 @@ from oneinbox.api.webhooks.sender import Sender
 from oneinbox.api.webhooks.signing import SigningSecrets
 from oneinbox.core.errors import Stage
 from oneinbox.core.events import EndReason
+from oneinbox.core.ids import new_id
 from oneinbox.core.outbound import AddressPolicy
 from oneinbox.core.tasks import TaskScope
 from oneinbox.server.pages import page_routes
