@@ -60,6 +60,7 @@ def api_config(settings: Settings, secrets: Secrets) -> ApiConfig:
         join_ttl_s=int(settings.join_timeout_s),
         stages=StageDefaults(stt=stages.get(Stage.STT), llm=stages.get(Stage.LLM), tts=stages.get(Stage.TTS)),
         allow_insecure_origins=settings.allow_insecure_origins,
+        server_id=_server_id(settings),
         sign_up_enabled=_takes_sign_ups(settings),
     )
 
@@ -69,6 +70,17 @@ def _takes_sign_ups(settings: Settings) -> bool:
     if settings.sign_up_enabled is not None:
         return settings.sign_up_enabled
     return settings.public_url is None and settings.host in ("127.0.0.1", "::1", "localhost")
+
+
+def _server_id(settings: Settings) -> str | None:
+    """Which of several servers on one Postgres this is: kept in the data directory, which only one can hold."""
+    if settings.database_url is None:
+        return None
+    path = settings.data_path / "server-id"
+    if not path.exists():
+        settings.data_path.mkdir(parents=True, exist_ok=True)
+        path.write_text(new_id("srv"), encoding="ascii")
+    return path.read_text(encoding="ascii").strip()
 
 
 @asynccontextmanager
