@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from oneinbox.api.http.auth import Caller, Guard
 from oneinbox.api.http.body import JsonRoute
 from oneinbox.api.http.documented import errors
+from oneinbox.api.http.idempotency import no_answers_kept
 from oneinbox.api.http.paging import MAX_OFFSET, AskedPage, Page
 from oneinbox.api.webhooks.schemas import (
     CallSecretAnswer,
@@ -61,6 +62,7 @@ def webhook_routes(service: WebhookService, guard: Guard) -> APIRouter:
         return await service.rotate_secret(caller, webhook_id)
 
     @router.post("/{webhook_id}/test", responses=errors(401, 403, 404))
+    @no_answers_kept  # it waits for the endpoint: no transaction may stand open meanwhile
     async def test_webhook(webhook_id: str, caller: Annotated[Caller, Depends(guard)]) -> DeliveryAnswer:
         """Send the event `webhook.test` now, once. The answer says what the endpoint answered."""
         return await service.test(caller, webhook_id)
