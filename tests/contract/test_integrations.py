@@ -190,6 +190,7 @@ async def test_a_providers_without_an_adapter_is_not_available(api: Api) -> None
     assert refused.json()["error"]["code"] == "provider_not_available"
 
 
+@pytest.mark.sqlite_file  # opened a second time
 async def test_an_own_server_is_pinned_to_the_addresses_that_were_judged(tmp_path: Path) -> None:
     policy = AddressPolicy.allowing(["127.0.0.0/8", "::1/128"])
     async with running_api(tmp_path, outbound=policy) as api:

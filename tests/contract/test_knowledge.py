@@ -104,6 +104,7 @@ async def test_files_that_cannot_be_read_say_so(api: Api) -> None:
         ({"type": "url", "source": "http://127.0.0.1/"}, None, "url_not_allowed", "source"),
         ({"type": "url", "source": "file:///etc/passwd"}, None, "url_not_allowed", "source"),
         ({"type": "url", "source": "no url"}, None, "url_not_allowed", "source"),
+        ({"type": "url", "source": "\0"}, None, "url_not_allowed", "source"),
     ],
 )
 async def test_a_bad_source_is_refused_and_leaves_nothing(
@@ -116,8 +117,14 @@ async def test_a_bad_source_is_refused_and_leaves_nothing(
     else:
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, code), answer.text
         assert answer.json()["error"]["param"] == param
+    files: dict[str, Any] = {name: (None, value) for name, value in fields.items()}
+    if file is not None:
+        files["file"] = file
+    alone = await api.ask("POST", "/v1/knowledge-bases/sources", files=files)
+    assert alone.status_code == answer.status_code, alone.text
     assert await sources(api, base) == []
     assert await api.count("knowledge_jobs") == 0
+    assert await api.count("knowledge_bases") == 1
 
 
 async def test_broken_and_oversized_forms(api: Api) -> None:

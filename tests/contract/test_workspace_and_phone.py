@@ -110,6 +110,7 @@ async def test_routing_is_merged(api: Api) -> None:
     [
         ({"phone_number": "030123456"}, "phone_number"),
         ({"phone_number": "+0123"}, "phone_number"),
+        ({"phone_number": "+1\u0661\u0662\u0663\u0664"}, "phone_number"),
         ({"phone_number": "+12345678901234567"}, "phone_number"),
         ({"provider": "vonage"}, "provider"),
         ({"agent_id": "agt_nobody"}, "agent_id"),

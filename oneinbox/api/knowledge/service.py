@@ -103,7 +103,7 @@ class KnowledgeService:
     async def add_source_with_base(self, caller: Caller, form: Form) -> SourceAddedWithBase:
         """Make a knowledge base that is named after its first source."""
         async with self._database.write() as rows:
-            name = _source_name(form)[:255]
+            name = tidy(_source_name(form))[:255] or "(source)"
             base = _new_base(caller.org_id, KnowledgeBaseCreate(name=name))
             rows.add(base)
             await trail.record(rows, caller, "knowledge_base.created", "knowledge_base", base.id)
@@ -154,6 +154,8 @@ class KnowledgeService:
             )
         now = utc_now()
         kind = _kind_of(form)
+        if kind == "url":
+            self._outbound.require(_source_name(form), param="source")
         file = form.files.get("file")
         source = KnowledgeSource(
             id=new_id("kbs"),
@@ -182,9 +184,7 @@ class KnowledgeService:
         rows.add(source)
         await rows.flush()
         rows.add(job)
-        if kind == "url":
-            self._outbound.require(source.source, param="source")
-        else:
+        if kind != "url":
             settle(source, job, base.chunk_size, *_read_now(form, file))
             if file is not None and source.status == "error":
                 rows.add(KnowledgeFile(source_id=source.id, org_id=caller.org_id, data=file.data))

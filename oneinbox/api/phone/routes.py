@@ -27,7 +27,7 @@ def phone_routes(service: PhoneService, guard: Guard) -> APIRouter:
     async def search_phone_numbers(
         caller: Annotated[Caller, Depends(guard)],
         country: Annotated[str | None, Query(pattern=r"^[A-Z]{2}$")] = None,
-        area_code: Annotated[str | None, Query(pattern=r"^\d{1,6}$")] = None,
+        area_code: Annotated[str | None, Query(pattern=r"^[0-9]{1,6}$")] = None,
         contains: Annotated[str | None, Query(pattern=r"^[0-9*]{1,15}$")] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 10,
     ) -> list[PhoneNumberAnswer]:

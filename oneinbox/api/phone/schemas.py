@@ -8,7 +8,7 @@ from pydantic import Field
 from oneinbox.api.http.fields import Answer, Body, Name, ShortText, Text, Word, absent
 
 PhoneProvider = Literal["twilio", "telnyx"]
-E164 = Annotated[str, Field(pattern=r"^\+[1-9]\d{1,14}$", examples=["+4930123456"])]
+E164 = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{1,14}$", examples=["+4930123456"])]
 TrunkAddress = Annotated[str, Field(max_length=259, pattern=r"^[A-Za-z0-9.-]{1,253}(:[1-9][0-9]{0,4})?$")]
 
 
@@ -75,7 +75,7 @@ class PhoneNumberPurchase(Body):
 
     phone_number: E164 | None = None
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
-    area_code: Annotated[str, Field(pattern=r"^\d{1,6}$")] | None = None
+    area_code: Annotated[str, Field(pattern=r"^[0-9]{1,6}$")] | None = None
     contains: Annotated[str, Field(pattern=r"^[0-9*]{1,15}$")] | None = None
     friendly_name: Name | None = None
     agent_id: Word | None = None

@@ -21,7 +21,7 @@ _OURS = frozenset({"connection", "content-length", "expect", "host", "te", "trai
 """Headers that the request itself decides (RFC 9110, 7.6.1 and 8.6)."""
 _EMAIL = re.compile(r"[^\s@<>,;]{1,64}@[^\s@<>,;]{1,255}")
 _PLACEHOLDER = re.compile(r"\{\{\s*[A-Za-z_][A-Za-z0-9_]*\s*\}\}")
-E164_PATTERN = r"^\+[1-9]\d{1,14}$"
+E164_PATTERN = r"^\+[1-9][0-9]{1,14}$"
 
 
 def _check_headers(headers: dict[str, str]) -> dict[str, str]:
