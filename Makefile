@@ -67,6 +67,7 @@ format: $(INSTALLED_DEV)
 
 bench: setup
 	$(BIN)/python -m bench.media
+	$(BIN)/python -m bench.api
 
 clean:
 	rm -rf $(VENV) build oneinbox/server/static oneinbox.egg-info clients/*/node_modules clients/*/dist
