@@ -96,5 +96,5 @@ def read_participant_token(token: str, *, secret: str, issuer: str) -> Participa
         )
     except jwt.ExpiredSignatureError:
         raise InvalidTokenError("the token has expired: make a new call") from None
-    except (jwt.InvalidTokenError, KeyError, TypeError, AttributeError, msgspec.ValidationError):
+    except (jwt.InvalidTokenError, KeyError, TypeError, AttributeError, UnicodeError, msgspec.ValidationError):
         raise InvalidTokenError("the token is not valid") from None
