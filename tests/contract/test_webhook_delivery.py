@@ -283,7 +283,8 @@ async def test_a_sender_killed_again_and_again_loses_nothing(api: Api, receiver:
 
 async def test_two_senders_share_the_work(api: Api, receiver: Receiver) -> None:
     await hook(api, f"{receiver.url}/all")
-    async with delivering(api), delivering(api):
+    # Long enough that no attempt fails for want of time: a second one would mean that both took the same delivery.
+    async with delivering(api, limit_s=20, lease_s=60), delivering(api, limit_s=20, lease_s=60):
         await asyncio.gather(*(whole_call(api) for _ in range(6)))
         assert set(await settled(api)) == {("delivered", 1)}
     assert len(receiver.received) == 6 * len(WHOLE_CALL)

@@ -105,5 +105,3 @@ def postgres_server() -> PostgresServer:
     if not _servers:
         _servers.append(PostgresServer())
     return _servers[0]
-
-

@@ -70,9 +70,9 @@ async def user_by_email(rows: Rows, email: str) -> User | None:
     return (await rows.execute(select(User).where(User.email == email))).scalar_one_or_none()
 
 
-async def organisation(rows: Rows, org_id: str) -> Organisation:
-    """Return the organisation, for a change."""
-    return await rows.get_one(Organisation, org_id, with_for_update=True)
+async def organisation(rows: Rows, org_id: str, *, to_change: bool = False) -> Organisation:
+    """Return the organisation; ``to_change`` keeps others from changing it meanwhile."""
+    return await rows.get_one(Organisation, org_id, with_for_update=True if to_change else None)
 
 
 async def extend_session(rows: Rows, session_id: str, expires_at: datetime) -> None:

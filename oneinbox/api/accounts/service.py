@@ -158,7 +158,7 @@ class AccountService:
     async def rename(self, caller: Caller, body: OrganisationPatch) -> OrganisationAnswer:
         """Change what the body says."""
         async with self._database.write() as rows:
-            row = await repo.organisation(rows, caller.org_id)
+            row = await repo.organisation(rows, caller.org_id, to_change=True)
             for name, value in body.said().items():
                 setattr(row, name, value)
             await trail.record(rows, caller, "organisation.updated", "organisation", row.id)

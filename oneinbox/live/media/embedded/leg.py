@@ -23,7 +23,7 @@ from oneinbox.live.engine.ports import Caption
 from oneinbox.live.media.embedded import data, signalling
 from oneinbox.live.media.embedded.limits import DataAllowance
 from oneinbox.live.media.embedded.names import RoomNames, new_names, new_sid
-from oneinbox.live.media.embedded.pair import PeerPair
+from oneinbox.live.media.embedded.pair import PeerPair, hung_up
 from oneinbox.live.media.embedded.peer import Peer, PeerEvents
 from oneinbox.live.media.embedded.quality import QualityWatch
 from oneinbox.live.media.embedded.session import SignalSession
@@ -128,9 +128,11 @@ class EmbeddedLeg(MediaLeg):
         if self._peer is not None:
             await self._peer.flush_data()
         self._ticker.remove(self)
+        if self._session is not None and self._peer is not None:
+            self._session.leave(models.ROOM_DELETED)
+            await hung_up(self._peer)
         self._drop_connection(models.ROOM_DELETED)
         await asyncio.gather(*self._closing, return_exceptions=True)
-        self._closing.clear()
         await self._tasks.aclose()
 
     # ---- joining

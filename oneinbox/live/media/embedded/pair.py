@@ -93,3 +93,18 @@ def _ignore() -> None:
 
 def _ignore_channel(_: Channel | None) -> None:
     pass
+
+
+_HANG_UP_LIMIT_S = 0.5
+_LOOK_EVERY_S = 0.02
+
+
+async def hung_up(peer: Peer | PeerPair) -> None:
+    """Return when the client has closed its transport, at the latest after half a second.
+
+    A client that is told to leave hangs up by itself; to close under it before it did would look to it like a fault.
+    """
+    for _ in range(int(_HANG_UP_LIMIT_S / _LOOK_EVERY_S)):
+        if peer.down:
+            return
+        await asyncio.sleep(_LOOK_EVERY_S)
