@@ -16,6 +16,7 @@ from oneinbox.api.accounts.service import AccountService, SignedIn, add_user
 from oneinbox.api.audit import trail
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database, Rows
+from oneinbox.api.db.owned import take_turns
 from oneinbox.api.db.tables import Organisation
 from oneinbox.api.http.auth import Asked, Caller
 from oneinbox.core.clock import utc_now
@@ -55,6 +56,7 @@ class SignUpService:
         await self._count([(self._subject("address", asked.ip), _PER_ADDRESS)])
         password_hash = await self._passwords.hash(body.password)
         async with self._database.write() as rows:
+            await take_turns(rows, f"email {email}")
             if await repo.user_by_email(rows, email) is not None:
                 raise AppError(
                     "email_taken", "there is an account with this e-mail: sign in", ErrorKind.CONFLICT, param="email"
@@ -88,6 +90,8 @@ class SignUpService:
     async def _count(self, subjects: list[tuple[str, int]]) -> None:
         now = utc_now()
         async with self._database.write() as rows:
+            for subject in sorted(name for name, _ in subjects):  # in one order, so that nobody waits for each other
+                await take_turns(rows, f"attempts {subject}")
             await repo.forget_attempts_before(rows, now - _WINDOW)
             for subject, quota in subjects:
                 tried, oldest = await repo.attempts(rows, subject)

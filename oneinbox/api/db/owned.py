@@ -1,5 +1,6 @@
 """Queries that every feature needs, always for one organisation's rows."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -94,3 +95,14 @@ async def insert_once(rows: Rows, table: type[Base], values: dict[str, Any]) -> 
     insert = sqlite.insert if rows.get_bind().dialect.name == "sqlite" else postgresql.insert
     statement = insert(table).values(**values).on_conflict_do_nothing().returning(sa.literal(1))
     return (await rows.execute(statement)).first() is not None
+
+
+async def take_turns(rows: Rows, name: str) -> None:
+    """Let one transaction at a time go on from here, of all that name the same thing; the others wait for its end.
+
+    For what is counted before it is inserted, where there is no row to lock yet. SQLite's writers queue anyway.
+    """
+    if (await rows.connection()).dialect.name == "postgresql":
+        # https://www.postgresql.org/docs/15/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS
+        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+        await rows.execute(select(func.pg_advisory_xact_lock(number)))
