@@ -87,6 +87,7 @@ class EmbeddedLeg(MediaLeg):
         self._session: SignalSession | None = None
         self._peer: Peer | PeerPair | None = None
         self._microphone: models.TrackInfo | None = None
+        self._sends = False  # whether the latest offer has the microphone in it
         self._published_at_s = 0.0
         self._joined = self._active = self._left = False
         self._heard = False
@@ -204,7 +205,7 @@ class EmbeddedLeg(MediaLeg):
         self._outbox.attach(None)
         self._inbox.clear()
         self._quality = QualityWatch()
-        self._microphone = None
+        self._microphone, self._sends = None, False
         self._heard = False
         self._peer_closed = False
         self._broken_at_s = None
@@ -224,8 +225,10 @@ class EmbeddedLeg(MediaLeg):
         if session is not self._session or self._peer is None:
             return
         answer = self._peer.answer(offer.sdp)
-        if not answer.client_sends:
+        if self._sends and not answer.client_sends:
+            # It stopped. Before it began, an offer without it proves nothing: one may be under way as it is announced.
             self._microphone = None
+        self._sends = answer.client_sends
         session.send(signalling.answer(answer.sdp, offer.id, answer.mid_to_track_id))
 
     def answered(self, session: SignalSession, request: rtc.SignalRequest) -> None:
