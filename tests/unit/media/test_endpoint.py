@@ -164,6 +164,17 @@ async def test_a_microphone_that_is_no_longer_offered_can_be_published_anew(worl
     assert socket.kinds().count("track_published") == 2
 
 
+async def test_an_offer_under_way_does_not_unpublish_the_microphone_just_announced(world: World):
+    without = FULL.replace("a=sendonly", "a=inactive")
+    first = rtc.SessionDescription(type="offer", sdp=without, id=1)
+    socket_id, socket = world.join(join=rtc.JoinRequest(publisher_offer=first))
+    world.say(socket_id, add_track=MICROPHONE)
+    world.say(socket_id, offer=rtc.SessionDescription(type="offer", sdp=without, id=2))
+    world.say(socket_id, add_track=MICROPHONE)
+    assert socket.kinds().count("track_published") == 1
+    assert socket.last("request_response").reason == rtc.RequestResponse.LIMIT_EXCEEDED
+
+
 async def test_the_answer_to_a_changed_network_has_new_credentials(world: World):
     socket_id, socket = world.join()
     first = socket.last("answer").sdp
