@@ -78,10 +78,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The data directory."""
         return Path(self.data_dir)
 
-    def media_addresses(self) -> tuple[str, ...]:
-        """The addresses that clients are told of; empty leaves the choice to the endpoint."""
-        return self.announced_addresses
-
 
 def default_data_dir() -> Path:
     """``./data`` in a checkout (where ``pyproject.toml`` is), else the user's own data folder."""

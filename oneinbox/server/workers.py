@@ -124,19 +124,6 @@ class WorkerPool:
     def _alive(self) -> list[WorkerProcess]:
         return [worker for worker in self._slots if worker is not None]
 
-    def status(self) -> list[dict[str, object]]:
-        """Return what each worker is doing, for the health answer."""
-        return [
-            {
-                "worker_id": worker.worker_id,
-                "ready": worker.ready,
-                "pid": worker.process.pid,
-                "calls": len(worker.calls),
-                "tick_late_ms": worker.last_load.tick_late_ms if worker.last_load else None,
-            }
-            for worker in self._alive()
-        ]
-
     # ---- the API's side -----------------------------------------------------------------------------------------
 
     async def start_call(self, spec: CallSpec) -> None:

@@ -2,15 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
-import msgspec
-
 from oneinbox.live.engine.ports import Page, Playout
-
-
-class ConnectTimes(msgspec.Struct, frozen=True, kw_only=True):
-    """How long joining took, in milliseconds."""
-
-    joined_to_active_ms: float
 
 
 class LegListener(Protocol):
