@@ -261,10 +261,10 @@ async def test_a_sender_killed_again_and_again_loses_nothing(api: Api, receiver:
 
     killer = asyncio.get_running_loop().create_task(kill_senders())
     calls = await asyncio.gather(*(whole_call(api) for _ in range(4)))
-    await asyncio.sleep(4)
+    while kills < 20:  # by count, not by the clock: a busy machine only takes longer
+        await asyncio.sleep(0.1)
     killer.cancel()
     await asyncio.gather(killer, return_exceptions=True)
-    assert kills > 20
     async with delivering(api, lease_s=0.6):
         assert {status for status, _ in await settled(api, 60)} == {"delivered"}
     for path in ("/a", "/b"):
