@@ -186,16 +186,16 @@ def typed(text: str, sequence: int) -> bytes:
 
 async def test_what_a_client_sends_again_is_taken_once(world: World):
     _, first = world.join()
-    world.leg._on_data(typed("one", 1))
-    world.leg._on_data(typed("two", 2))
+    world.leg._page.receive(typed("one", 1))
+    world.leg._page.receive(typed("two", 2))
     _, second = resume(world, first)
     assert second.last("reconnect").last_message_seq == 2
-    world.leg._on_data(typed("two", 2))
-    world.leg._on_data(typed("three", 3))
-    world.leg._on_data(typed("uncounted", 0))
+    world.leg._page.receive(typed("two", 2))
+    world.leg._page.receive(typed("three", 3))
+    world.leg._page.receive(typed("uncounted", 0))
     assert world.listener.texts == ["one", "two", "three", "uncounted"]
     world.join(rejoin=True)
-    world.leg._on_data(typed("a new count", 1))
+    world.leg._page.receive(typed("a new count", 1))
     assert world.listener.texts[-1] == "a new count"
 
 

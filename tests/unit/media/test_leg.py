@@ -8,7 +8,8 @@ import pytest
 from livekit.protocol import models, rtc
 
 from oneinbox.live.engine.ports import Caption
-from oneinbox.live.media.embedded.leg import CLOSED_GRACE_S, GRACE_S, MUTED_START_S
+from oneinbox.live.media.embedded.attendance import CLOSED_GRACE_S, GRACE_S
+from oneinbox.live.media.embedded.leg import MUTED_START_S
 from oneinbox.live.media.embedded.peer import Peer
 from tests.support.media_offers import FULL
 from tests.support.media_signal import VirtualLoop

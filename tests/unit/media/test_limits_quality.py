@@ -34,7 +34,7 @@ async def test_a_flood_of_data_is_dropped_and_logged_once(world: World, caplog):
     packet = models.DataPacket(user=models.UserPacket(payload=b"hi", topic="lk.chat")).SerializeToString()
     with caplog.at_level(logging.WARNING):
         for _ in range(2000):
-            world.leg._on_data(packet)
+            world.leg._page.receive(packet)
     assert 300 <= len(world.listener.texts) < 400
     assert 1 <= caplog.text.count("too much data") < 50
 
@@ -44,10 +44,10 @@ async def test_dialled_keys_reach_a_listener_that_wants_them(world: World):
     dialled: list[str] = []
     digits = [models.SipDTMF(code=5, digit="5"), models.SipDTMF(code=11, digit="#"), models.SipDTMF(digit="55")]
     for digit in digits:
-        world.leg._on_data(models.DataPacket(sip_dtmf=digit).SerializeToString())  # this listener does not
+        world.leg._page.receive(models.DataPacket(sip_dtmf=digit).SerializeToString())  # this listener does not
     world.listener.on_digit = dialled.append  # type: ignore[attr-defined]  # now it does
     for digit in digits:
-        world.leg._on_data(models.DataPacket(sip_dtmf=digit).SerializeToString())
+        world.leg._page.receive(models.DataPacket(sip_dtmf=digit).SerializeToString())
     assert dialled == ["5", "#"]
     assert world.listener.texts == []
 

@@ -20,22 +20,19 @@ from oneinbox.core.link import IceServer
 from oneinbox.core.tasks import TaskScope
 from oneinbox.live.audio.playout import PlayoutQueue
 from oneinbox.live.engine.ports import Caption
-from oneinbox.live.media.embedded import data, signalling
-from oneinbox.live.media.embedded.limits import DataAllowance
+from oneinbox.live.media.embedded import signalling
+from oneinbox.live.media.embedded.attendance import Attendance
 from oneinbox.live.media.embedded.names import RoomNames, new_names, new_sid
+from oneinbox.live.media.embedded.page import PageLine
 from oneinbox.live.media.embedded.pair import PeerPair, hung_up
 from oneinbox.live.media.embedded.peer import Peer, PeerEvents
 from oneinbox.live.media.embedded.quality import QualityWatch
 from oneinbox.live.media.embedded.session import SignalSession
 from oneinbox.live.media.embedded.ticker import Ticker
-from oneinbox.live.media.leg import DigitListener, LegListener, MediaLeg
+from oneinbox.live.media.leg import LegListener, MediaLeg
 
 _log = logging.getLogger(__name__)
 
-GRACE_S = 30.0
-"""How long a client that vanished may take to come back."""
-CLOSED_GRACE_S = 10.0
-"""The same, where it closed its connection itself, or never had one."""
 MUTED_START_S = 3.0
 """A microphone that is published muted may send nothing: the call starts without it after this."""
 _WATCH_EVERY_TICKS = 50
@@ -76,9 +73,7 @@ class EmbeddedLeg(MediaLeg):
         self._closing: list[asyncio.Task[None]] = []
         """Peers on their way out: not to be cut short."""
         self._queue = PlayoutQueue()
-        self._outbox = data.DataQueue()
-        self._inbox = data.Inbox()
-        self._data_allowance = DataAllowance()
+        self._page = PageLine(listener, lambda: self._names)
         self._said_of_itself = signalling.SelfDescription()
         self._quality = QualityWatch()
         self._attributes: dict[str, str] = {}
@@ -91,9 +86,7 @@ class EmbeddedLeg(MediaLeg):
         self._published_at_s = 0.0
         self._joined = self._active = self._left = False
         self._heard = False
-        self._signal_lost_at_s = 0.0
-        self._peer_closed = False
-        self._broken_at_s: float | None = None
+        self._attendance = Attendance()
         self._ticks = 0
 
     # ---- MediaLeg
@@ -106,7 +99,7 @@ class EmbeddedLeg(MediaLeg):
     def show_caption(self, caption: Caption) -> None:
         """Show or replace a stretch of transcript."""
         sid = None if self._microphone is None else self._microphone.sid
-        self._outbox.put(data.caption_packets(caption, self._names, sid), f"caption {caption.segment_id}")
+        self._page.show_caption(caption, sid)
 
     def set_attributes(self, attributes: Mapping[str, str]) -> None:
         """Merge into the agent's participant attributes."""
@@ -117,14 +110,14 @@ class EmbeddedLeg(MediaLeg):
 
     def send_event(self, kind: str, data: Mapping[str, Any]) -> None:
         """Send an event of topic ``oi.event`` to the page."""
-        self._outbox.put([_event(kind, data, self._names)])
+        self._page.send_event(kind, data)
 
     async def aclose(self) -> None:
         """Tell the participant that the call is over and free everything. Harmless when called again.
 
         What was shown or sent just before still arrives.
         """
-        self._left = True
+        self._left = self._page.closed = True
         self._on_closed()
         if self._peer is not None:
             await self._peer.flush_data()
@@ -160,7 +153,7 @@ class EmbeddedLeg(MediaLeg):
         self._drop_connection(models.DUPLICATE_IDENTITY)
         self._names = self._names._replace(user_sid=new_sid("PA"))
         self._session = session
-        events = PeerEvents(self._on_up, self._on_down, self._on_audio, self._on_data, self._outbox.attach)
+        events = PeerEvents(self._on_up, self._on_down, self._on_audio, self._page.receive, self._page.attach)
         self._peer = self._make_pair(self._names, events) if dual else self._make_peer(self._names, events)
         self._ticker.add(self)
         infos = self._user_info(), self._agent_info()
@@ -187,7 +180,7 @@ class EmbeddedLeg(MediaLeg):
             before.drop()
         self._info_version += 1
         self._quality = QualityWatch()
-        session.send(signalling.reconnect_response(self._ice_servers, self._inbox.last_sequence))
+        session.send(signalling.reconnect_response(self._ice_servers, self._page.last_sequence))
         session.send(signalling.update(self._agent_info(), self._user_info()))
         self._offer_voice(session)
         session.start_refreshing()
@@ -202,13 +195,11 @@ class EmbeddedLeg(MediaLeg):
         if session is not None:
             session.leave(reason)
         peer, self._peer = self._peer, None
-        self._outbox.attach(None)
-        self._inbox.clear()
+        self._page.detach()
         self._quality = QualityWatch()
         self._microphone, self._sends = None, False
         self._heard = False
-        self._peer_closed = False
-        self._broken_at_s = None
+        self._attendance.begin()
         if peer is not None:
             self._closing.append(self._tasks.spawn(peer.aclose(), "close peer"))
 
@@ -216,7 +207,7 @@ class EmbeddedLeg(MediaLeg):
         """A socket has gone. Where it was the one in use, its client has a while to come back."""
         if session is self._session:
             self._session = None
-            self._signal_lost_at_s = asyncio.get_running_loop().time()
+            self._attendance.signal_lost(asyncio.get_running_loop().time())
 
     # ---- SignalHandler
 
@@ -290,7 +281,7 @@ class EmbeddedLeg(MediaLeg):
         self._start_if_ready()
 
     def _on_down(self) -> None:
-        self._peer_closed = True
+        self._attendance.peer_closed = True
 
     def _on_audio(self, pcm: bytes) -> None:
         if not self._heard:
@@ -298,22 +289,6 @@ class EmbeddedLeg(MediaLeg):
             self._start_if_ready()
         if self._active and not self._left:
             self._listener.on_audio(pcm)
-
-    def _on_data(self, message: bytes) -> None:
-        flooded = self._data_allowance.exceeded
-        if not self._data_allowance.take(len(message), asyncio.get_running_loop().time()):
-            if not flooded:
-                _log.warning("%s sends too much data: the rest is dropped", self.identity)
-            return
-        match self._inbox.receive(message):
-            case str() as text if not self._left:
-                self._listener.on_text(text)
-            case data.DialledDigit(digit) if not self._left and isinstance(self._listener, DigitListener):
-                self._listener.on_digit(digit)
-            case data.RemoteCall() as call:
-                self._outbox.put(data.rpc_refusal(call, self._names))
-            case _:
-                pass
 
     def _start_if_ready(self) -> None:
         if self._active or self._left or self._peer is None or not self._peer.up or self._microphone is None:
@@ -348,21 +323,11 @@ class EmbeddedLeg(MediaLeg):
     def _watch(self, now_s: float) -> None:
         """Find out whether the client is gone for good."""
         self._start_if_ready()
-        alive = self._peer is not None and self._peer.is_alive(now_s)
-        if alive and self._peer is not None:
-            self._broken_at_s = None
-            if self._active:
-                self._peer.start_filling(now_s)  # after a join in mid-call the microphone may come late, or stay silent
-        elif self._broken_at_s is None:
-            self._broken_at_s = now_s
-        if self._session is None:
-            has_gone = self._peer_closed or not self._active
-            grace_s, since_s = CLOSED_GRACE_S if has_gone else GRACE_S, self._signal_lost_at_s
-        elif self._broken_at_s is not None:
-            grace_s, since_s = GRACE_S, self._broken_at_s
-        else:
-            return
-        if now_s - since_s >= grace_s:
+        peer = self._peer
+        alive = peer is not None and peer.is_alive(now_s)
+        if peer is not None and alive and self._active:
+            peer.start_filling(now_s)  # after a join in mid-call the microphone may come late, or stay silent
+        if self._attendance.is_gone(now_s, alive=alive, has_signal=self._session is not None, was_active=self._active):
             self._leave(said_goodbye=False)
 
     def _tell_quality(self, now_s: float) -> None:
@@ -376,7 +341,7 @@ class EmbeddedLeg(MediaLeg):
     def _leave(self, *, said_goodbye: bool) -> None:
         if self._left:
             return
-        self._left = True
+        self._left = self._page.closed = True
         self._ticker.remove(self)
         self._on_closed()
         self._drop_connection(models.CLIENT_INITIATED if said_goodbye else models.CONNECTION_TIMEOUT)
@@ -393,7 +358,3 @@ class EmbeddedLeg(MediaLeg):
         return signalling.user_info(
             self._names, self._said_of_itself, active=up, tracks=tracks, version=self._info_version
         )
-
-
-def _event(kind: str, values: Mapping[str, Any], names: RoomNames) -> bytes:
-    return data.event_packet(kind, values, names)
