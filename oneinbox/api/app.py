@@ -34,7 +34,6 @@ from oneinbox.api.http.auth import Caller, Guard
 from oneinbox.api.http.context import LastResort, RequestId
 from oneinbox.api.http.cors import CrossOriginRoute
 from oneinbox.api.http.errors import answer_app_error, answer_http_error, answer_validation_error
-from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.api.http.own_origin import OwnOrigin
 from oneinbox.api.idempotency.store import IdempotencyStore
 from oneinbox.api.integrations.routes import integration_routes
@@ -60,6 +59,7 @@ from oneinbox.api.webhooks.service import WebhookService
 from oneinbox.api.workspace.routes import workspace_routes
 from oneinbox.api.workspace.service import OutcomeService
 from oneinbox.core.errors import AppError, ErrorKind
+from oneinbox.net.outbound import OutboundGuard
 
 _log = logging.getLogger(__name__)
 

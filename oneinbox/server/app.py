@@ -15,7 +15,6 @@ from oneinbox.api.calls.recorder import Recorder
 from oneinbox.api.config import ApiConfig, StageDefault, StageDefaults
 from oneinbox.api.db.database import Database, open_database
 from oneinbox.api.first_run import FirstRun, ensure_first_organisation
-from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.api.knowledge.ingest import Ingestor
 from oneinbox.api.webhooks.deliverer import Deliverer
 from oneinbox.api.webhooks.sender import Sender
@@ -25,6 +24,7 @@ from oneinbox.core.events import EndReason
 from oneinbox.core.ids import new_id
 from oneinbox.core.outbound import AddressPolicy
 from oneinbox.core.tasks import TaskScope
+from oneinbox.net.outbound import OutboundGuard
 from oneinbox.server.pages import page_routes
 from oneinbox.server.settings import Secrets, Settings, load_secrets
 from oneinbox.server.sockets import socket_routes

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.api.knowledge.ingest import Ingestor
+from oneinbox.net.outbound import OutboundGuard
 from tests.support.api import Api
 
 

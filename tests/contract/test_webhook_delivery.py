@@ -15,12 +15,12 @@ import pytest
 from sqlalchemy import text
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.api.webhooks.deliverer import RETRY_DELAYS_S, Deliverer
 from oneinbox.api.webhooks.sender import Sender
 from oneinbox.api.webhooks.signing import SigningSecrets
 from oneinbox.core.events import CallActive, CallEnded, EndReason, MessageAdded, Role
 from oneinbox.core.outbound import AddressPolicy
+from oneinbox.net.outbound import OutboundGuard
 from tests.support.api import SESSION_SECRET, Api, running_api
 from tests.support.receiver import HANG, RESET, Receiver, running_receiver
 from tests.support.tools import missing

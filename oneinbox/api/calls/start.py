@@ -18,7 +18,6 @@ from oneinbox.api.db.database import Database, Rows
 from oneinbox.api.db.tables import Agent, Call, LanguageModel
 from oneinbox.api.http.auth import Caller
 from oneinbox.api.http.idempotency import KeptAnswer, KeyUse
-from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.api.http.rate import LimitState
 from oneinbox.api.idempotency.store import IdempotencyStore
 from oneinbox.api.keys.limits import admit, hash_address
@@ -28,6 +27,7 @@ from oneinbox.core.events import CallStatus
 from oneinbox.core.ids import new_id, new_room_name
 from oneinbox.core.spec import CallSpec
 from oneinbox.core.tokens import mint_participant_token
+from oneinbox.net.outbound import OutboundGuard
 
 _ROOM_TRIES = 5
 _CREATED = 201

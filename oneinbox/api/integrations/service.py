@@ -9,7 +9,6 @@ from oneinbox.api.db.owned import fetch_owned, page_of_owned
 from oneinbox.api.db.tables import Credential
 from oneinbox.api.db.vault import SealedError, Vault
 from oneinbox.api.http.auth import Caller
-from oneinbox.api.http.outbound import OutboundGuard, url_not_allowed
 from oneinbox.api.http.paging import Page, PageRequest
 from oneinbox.api.integrations import repo
 from oneinbox.api.integrations.accounts import known_base_url, takes_base_url
@@ -18,6 +17,7 @@ from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.ids import new_id
 from oneinbox.core.outbound import OutboundUrl, UrlRefusedError
+from oneinbox.net.outbound import OutboundGuard, url_not_allowed
 
 _MAX_NAMED = 10
 _MIN_SHOWN_OF = 12

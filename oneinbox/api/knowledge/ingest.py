@@ -9,13 +9,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from oneinbox.api.db.database import Database
 from oneinbox.api.db.tables import KnowledgeBase, KnowledgeJob, KnowledgeSource
-from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.api.knowledge import repo
 from oneinbox.api.knowledge.reading import UnreadableError, text_of_bytes, text_of_html
 from oneinbox.api.knowledge.service import settle
 from oneinbox.core.clock import utc_now
 from oneinbox.core.outbound import UrlRefusedError
 from oneinbox.core.tasks import TaskScope
+from oneinbox.net.outbound import OutboundGuard
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from oneinbox.api.db.database import Database, Rows
 from oneinbox.api.db.owned import fetch_all_owned, fetch_owned, page_of_owned
 from oneinbox.api.db.tables import KnowledgeBase, KnowledgeFile, KnowledgeJob, KnowledgeSource
 from oneinbox.api.http.auth import Caller
-from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.api.http.paging import Page, PageRequest
 from oneinbox.api.http.upload import Form, SentFile
 from oneinbox.api.knowledge import repo
@@ -27,6 +26,7 @@ from oneinbox.api.knowledge.schemas import (
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.ids import new_id
+from oneinbox.net.outbound import OutboundGuard
 
 PROMPT_TOKENS = 10_000
 """How much knowledge goes into a prompt."""

@@ -9,7 +9,6 @@ from oneinbox.api.db.owned import fetch_owned, insert_once, page_of_owned
 from oneinbox.api.db.tables import Agent, PhoneNumber
 from oneinbox.api.db.vault import Vault
 from oneinbox.api.http.auth import Caller
-from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.api.http.paging import Page, PageRequest
 from oneinbox.api.integrations.service import require_credential
 from oneinbox.api.phone.schemas import (
@@ -22,6 +21,7 @@ from oneinbox.api.phone.schemas import (
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.ids import new_id
+from oneinbox.net.outbound import OutboundGuard
 
 
 class PhoneService:

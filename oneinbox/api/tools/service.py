@@ -13,7 +13,6 @@ from oneinbox.api.db.owned import fetch_all_owned, fetch_owned, page_of_owned
 from oneinbox.api.db.tables import Tool
 from oneinbox.api.db.vault import SealedError, Vault
 from oneinbox.api.http.auth import Caller
-from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.api.http.paging import Page, PageRequest
 from oneinbox.api.integrations.service import find_credential
 from oneinbox.api.tools import repo
@@ -24,6 +23,7 @@ from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.ids import new_id
 from oneinbox.core.spec import ToolSpec
+from oneinbox.net.outbound import OutboundGuard
 
 _MAX_NAMED = 10
 _PLACEHOLDER = re.compile(r"\{\{\s*[A-Za-z_][A-Za-z0-9_]*\s*\}\}")

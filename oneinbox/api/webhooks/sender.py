@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import httpx
 
-from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.api.webhooks.signing import signature_headers
 from oneinbox.core.outbound import UrlRefusedError
+from oneinbox.net.outbound import OutboundGuard
 
 ATTEMPT_LIMIT_S = 10.0
 MAX_KEPT_BODY_BYTES = 2_000

@@ -11,7 +11,6 @@ from oneinbox.api.db.outbox import DeliveryStatus, WebhookStatus
 from oneinbox.api.db.owned import fetch_owned
 from oneinbox.api.db.tables import Webhook, WebhookDelivery, WebhookEvent
 from oneinbox.api.http.auth import Caller
-from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.api.http.paging import Page, PageRequest
 from oneinbox.api.webhooks import repo
 from oneinbox.api.webhooks.schemas import (
@@ -27,6 +26,7 @@ from oneinbox.api.webhooks.signing import SigningSecrets
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.ids import new_id
+from oneinbox.net.outbound import OutboundGuard
 
 TEST_EVENT = "webhook.test"
 _BOTH_SIGN = timedelta(days=1)

@@ -16,7 +16,7 @@ from oneinbox.core.spec import LlmSpec, ToolSpec
 from oneinbox.live.engine.ports import ChatMessage, ReplyPart, TextDelta, ToolCall
 from oneinbox.live.providers.openai_compatible.http import Answer, Endpoint
 from oneinbox.live.providers.openai_compatible.settings import DEFAULT_MODELS, Options
-from oneinbox.live.providers.openai_compatible.sse import SseError, SseParser
+from oneinbox.net.sse import SseError, SseParser
 
 _DONE = "[DONE]"
 

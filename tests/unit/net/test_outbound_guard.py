@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import httpx
 import pytest
 
-from oneinbox.api.http.outbound import OutboundGuard
 from oneinbox.core.outbound import AddressPolicy, UrlRefusedError
+from oneinbox.net.outbound import OutboundGuard
 from tests.unit.core.test_outbound import HOSTILE
 
 PUBLIC, OTHER_PUBLIC = "93.184.215.14", "93.184.215.15"

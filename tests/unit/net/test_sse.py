@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oneinbox.live.providers.openai_compatible.sse import MAX_EVENT_CHARS, SseError, SseParser
+from oneinbox.net.sse import MAX_EVENT_CHARS, SseError, SseParser
 
 
 def parse(*pieces: bytes) -> list[str]:

@@ -1,4 +1,4 @@
-"""Server-sent events, as far as chat completions need them: the data of each event, from bytes cut anywhere.
+"""Server-sent events, as far as chat completions and MCP need them: the data of each event, from bytes cut anywhere.
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html, sections 9.2.5 and 9.2.6. An event that the
 end of the stream cuts off is dropped there; it is kept here, because some servers forget the last empty line.
