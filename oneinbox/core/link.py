@@ -39,6 +39,8 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     announced_addresses: tuple[str, ...] = ()
     """IP addresses that clients are told of; empty: the bind address, or every address of the machine."""
     ice_servers: tuple[IceServer, ...] = ()
+    rejoin_grace_s: float = 30.0
+    """How long a participant that vanished may take to come back into its call."""
 
 
 # ---- down: from the server to the worker ------------------------------------------------------------------------
@@ -78,6 +80,8 @@ class OpenSocket(msgspec.Struct, frozen=True, kw_only=True, tag="open_socket"):
     identity: str
     token_id: str
     rejoin: bool
+    origin: str | None = None
+    """The browser origin that the token is bound to; what it is given to come back with is bound to it too."""
     path: str
     """``/rtc/v1`` (single PeerConnection) or ``/rtc`` (dual)."""
     query: dict[str, str]

@@ -165,6 +165,14 @@ class LiveCall:
         if self._active_at is not None:
             self._conversation.push_text(text)
 
+    def on_away(self) -> None:
+        """The participant is away for a while: reloading its page, or without a network."""
+        self._conversation.set_away(away=True)
+
+    def on_back(self) -> None:
+        """The participant is there again."""
+        self._conversation.set_away(away=False)
+
     def on_left(self, *, said_goodbye: bool) -> None:
         """The participant is gone for good."""
         self.end(EndReason.USER_HANGUP if said_goodbye else EndReason.USER_DISCONNECTED)

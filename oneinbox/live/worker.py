@@ -147,13 +147,14 @@ class Worker:
     def _emit(self, event: AnyCallEvent) -> None:
         self._link.send(CallHappened(event=event))
 
-    def _mint_rejoin_token(self, room_name: str, identity: str) -> str:
+    def _mint_rejoin_token(self, room_name: str, identity: str, origin: str | None) -> str:
         return mint_participant_token(
             secret=self._config.token_secret,
             issuer=self._config.token_issuer,
             room_name=room_name,
             identity=identity,
             ttl_s=REJOIN_TOKEN_TTL_S,
+            origin=origin,
             rejoin=True,
         )
 

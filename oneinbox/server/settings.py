@@ -60,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Worker processes; 0 means one for each core but one, and at least one."""
     max_calls_per_worker: int = 25
     join_timeout_s: float = 120.0
+    rejoin_grace_s: float = 30.0
+    """How long a participant that vanished (a reload, a lost network) may take to come back into its call."""
     allow_insecure_origins: bool = False
     sign_up_enabled: bool | None = None
     """Whether strangers may make accounts; ``None``: where only this machine can reach the server."""
@@ -157,6 +159,8 @@ def _check(settings: Settings) -> None:
     for name in ("port", "media_port"):
         if not 0 <= getattr(settings, name) <= 65535:
             raise SettingsError(f"{name} has to be between 0 and 65535, not {getattr(settings, name)}")
+    if not 0 <= settings.rejoin_grace_s <= 3600:
+        raise SettingsError(f"rejoin_grace_s has to be between 0 and 3600, not {settings.rejoin_grace_s}")
     for address in settings.announced_addresses:
         try:
             ipaddress.ip_address(address)

@@ -220,6 +220,7 @@ class WorkerPool:
                     port=settings.media_port + index if settings.media_port else 0,
                     announced_addresses=settings.announced_addresses,
                     ice_servers=settings.ice_servers,
+                    rejoin_grace_s=settings.rejoin_grace_s,
                 ),
                 models_dir=settings.models_dir,
                 token_secret=self._secrets.participant_tokens,

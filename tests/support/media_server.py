@@ -158,6 +158,7 @@ class RecordingListener:
         self.frame_sizes: set[int] = set()
         self.texts: list[str] = []
         self.times: dict[str, float] = {}
+        self.absences: list[str] = []
 
     def _note(self, event: str) -> None:
         self.events.append(event)
@@ -175,6 +176,12 @@ class RecordingListener:
 
     def on_text(self, text: str) -> None:
         self.texts.append(text)
+
+    def on_away(self) -> None:
+        self.absences.append("away")
+
+    def on_back(self) -> None:
+        self.absences.append("back")
 
     def on_left(self, *, said_goodbye: bool) -> None:
         self._note("left, goodbye" if said_goodbye else "left, lost")
@@ -200,7 +207,7 @@ async def media_server(
 
 def new_media(settings: MediaSettings) -> EmbeddedMedia:
     """Return an endpoint whose rejoin tokens the server above accepts."""
-    return EmbeddedMedia(settings, mint_rejoin_token=lambda room, who: token(room, who, rejoin=True))
+    return EmbeddedMedia(settings, mint_rejoin_token=lambda room, who, _: token(room, who, rejoin=True))
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 15.0, *, what: str = "it") -> None:

@@ -43,12 +43,17 @@ class FakeSocket:
         return next(getattr(m, kind) for m in reversed(self.sent) if m.WhichOneof("message") == kind)
 
 
+def _mint(room: str, identity: str, origin: str | None) -> str:
+    return "-".join(["rejoin", room, identity, *([] if origin is None else [origin])])
+
+
 class World:
     """An endpoint that was never started: it has no sockets, only what is said to it."""
 
     def __init__(self, **settings: Any):
         self.media = EmbeddedMedia(
-            MediaSettings(**settings), mint_rejoin_token=lambda room, identity: f"rejoin-{room}-{identity}"
+            MediaSettings(**settings),
+            mint_rejoin_token=_mint,
         )
         self.listener = RecordingListener()
         self.leg: EmbeddedLeg = self.media.open_leg(

@@ -153,6 +153,11 @@ class Conversation:
         if self._vad_stream is not None:
             self._tell(ev.Typed(self._now_s(), text))
 
+    def set_away(self, *, away: bool) -> None:
+        """The caller can neither hear nor be heard for a while, or is back: meanwhile silence is nobody's."""
+        if self._vad_stream is not None:
+            self._tell(ev.Away(self._now_s()) if away else ev.Back(self._now_s()))
+
     def end(self, reason: EndReason) -> None:
         """End the call at once (hang-up, stop by API, shutdown). A call that has not begun ends when it is run."""
         if self._vad_stream is not None:

@@ -124,6 +124,14 @@ class Tick(Event, frozen=True, gc=False):
     """Time has passed: the machine's ``deadline_s`` was reached."""
 
 
+class Away(Event, frozen=True, gc=False):
+    """The caller can neither hear nor be heard: its page is being reloaded, or its network is gone."""
+
+
+class Back(Event, frozen=True, gc=False):
+    """The caller is there again."""
+
+
 class Ended(Event, frozen=True, gc=False):
     """Someone else ends the call."""
 
@@ -131,7 +139,21 @@ class Ended(Event, frozen=True, gc=False):
 
 
 AnyEvent = (
-    Started | Voice | Partial | Final | Typed | SttFailed | Sounded | Settled | Dry | Finished | Failed | Tick | Ended
+    Started
+    | Voice
+    | Partial
+    | Final
+    | Typed
+    | SttFailed
+    | Sounded
+    | Settled
+    | Dry
+    | Finished
+    | Failed
+    | Away
+    | Back
+    | Tick
+    | Ended
 )
 
 # ---- commands ---------------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ class TurnMachine(Floor):
         self._stt_delay_s = 0.5
         self._told = ""  # words recorded from a partial, which the next final may tell again
         self._stt_failures = 0
+        self._away = False  # the caller's line is broken: silence is not the caller's
         self._handlers: dict[type[ev.Event], Callable[[Any], None]] = {
             ev.Started: self._on_started,
             ev.Voice: self._on_voice,
@@ -73,6 +74,8 @@ class TurnMachine(Floor):
             ev.Dry: self._on_dry,
             ev.Finished: self._on_finished,
             ev.Failed: self._on_failed,
+            ev.Away: self._on_away,
+            ev.Back: self._on_back,
             ev.Ended: self._on_ended,
         }
 
@@ -294,6 +297,15 @@ class TurnMachine(Floor):
 
     # ---- time ---------------------------------------------------------------------------------------------------
 
+    def _on_away(self, _: ev.Away) -> None:
+        self._away = True
+
+    def _on_back(self, _: ev.Back) -> None:
+        self._away = False
+        self._silent_since_s = self._now_s
+        if self._agent.waiting_since_s is not None:
+            self._agent.waiting_since_s = self._now_s
+
     def _on_ended(self, event: ev.Ended) -> None:
         self._end(event.reason)
 
@@ -333,12 +345,17 @@ class TurnMachine(Floor):
         )
 
     def _fill_at_s(self) -> float:
-        if self._agent.waiting_since_s is None or self._agent.line is not None or self.agent in _WAITING_FOR_WORDS:
+        if (
+            self._away
+            or self._agent.waiting_since_s is None
+            or self._agent.line is not None
+            or self.agent in _WAITING_FOR_WORDS
+        ):
             return NEVER_S
         return self._agent.waiting_since_s + FILLER_S
 
     def _silence_ends_at_s(self) -> float:
-        both_silent = self.agent is Agent.LISTENING and self.caller is Caller.QUIET
+        both_silent = not self._away and self.agent is Agent.LISTENING and self.caller is Caller.QUIET
         timeout_s = self._settings.silence_timeout_s
         return self._silent_since_s + timeout_s if both_silent and timeout_s > 0 else NEVER_S
 

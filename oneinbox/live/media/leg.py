@@ -38,6 +38,22 @@ class DigitListener(Protocol):
         ...
 
 
+@runtime_checkable
+class AbsenceListener(Protocol):
+    """A listener may also be this: then it is told when an active participant is away for a while."""
+
+    def on_away(self) -> None:
+        """The participant can neither hear nor be heard: its page is being reloaded, or its network is gone.
+
+        What is written to the playout waits until it is back.
+        """
+        ...
+
+    def on_back(self) -> None:
+        """It is there again."""
+        ...
+
+
 class MediaLeg(Page, Protocol):
     """One participant's media connection, as the call sees it. It exists before the participant joins."""
 

@@ -206,6 +206,23 @@ class TestWaits:
         assert drive.ended is None
         assert drive.quiet(0.2).ended is EndReason.SILENCE_TIMEOUT
 
+    def test_the_silence_of_a_caller_who_is_away_does_not_count(self) -> None:
+        drive = begun().quiet(9.5)
+        drive.tell(ev.Away(drive.now_s))
+        assert drive.quiet(30).ended is None
+        drive.tell(ev.Back(drive.now_s))
+        assert drive.quiet(9.8).ended is None
+        assert drive.quiet(0.4).ended is EndReason.SILENCE_TIMEOUT
+
+    def test_nothing_is_filled_in_for_a_caller_who_is_away(self) -> None:
+        drive = thinking()
+        drive.tell(ev.Away(drive.now_s))
+        drive.quiet(3 * FILLER_S)
+        assert not drive.of(ev.Fill)
+        drive.tell(ev.Back(drive.now_s))
+        drive.quiet(FILLER_S + 0.1)
+        assert len(drive.of(ev.Fill)) == 1
+
     def test_silence_counts_from_the_agents_last_word(self) -> None:
         drive = speaking().quiet(60).finished().quiet(9.9)
         assert drive.ended is None

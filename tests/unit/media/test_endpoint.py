@@ -93,6 +93,22 @@ async def test_a_token_lets_in_once(world: World):
     assert first.closed is None
 
 
+async def test_a_token_lets_in_again_where_the_page_was_reloaded_while_it_joined(world: World):
+    socket_id, _ = world.join()
+    world.media.on_socket_closed(socket_id)
+    again_id, again = world.join()
+    assert again.accepted
+    world.leg._active = True  # from here on the page has a token to come back with
+    world.media.on_socket_closed(again_id)
+    _, late = world.join()
+    assert late.refused == (401, "token already used")
+
+
+async def test_what_a_page_may_come_back_with_is_bound_to_its_origin(world: World):
+    _, socket = world.join(origin="https://shop.example")
+    assert socket.last("refresh_token") == "rejoin-web-1-caller-https://shop.example"
+
+
 async def test_a_rejoin_takes_the_place_of_whoever_is_in(world: World):
     _, first = world.join()
     _, second = world.join(rejoin=True, token_id="tok_2")
@@ -327,6 +343,6 @@ async def test_no_message_however_spoilt_does_more_than_end_its_socket(caplog):
 
 
 async def test_an_address_to_announce_must_be_one():
-    media = EmbeddedMedia(MediaSettings(announced_addresses=("media.example",)), mint_rejoin_token=lambda room, who: "")
+    media = EmbeddedMedia(MediaSettings(announced_addresses=("media.example",)), mint_rejoin_token=lambda *_: "")
     with pytest.raises(ValueError, match=r"media\.example"):
         await media.start()

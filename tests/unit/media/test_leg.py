@@ -8,12 +8,14 @@ import pytest
 from livekit.protocol import models, rtc
 
 from oneinbox.live.engine.ports import Caption
-from oneinbox.live.media.embedded.attendance import CLOSED_GRACE_S, GRACE_S
+from oneinbox.live.media.embedded.attendance import JOINING_GRACE_S
 from oneinbox.live.media.embedded.leg import MUTED_START_S
 from oneinbox.live.media.embedded.peer import Peer
 from tests.support.media_offers import FULL
 from tests.support.media_signal import VirtualLoop
 from tests.support.media_world import MICROPHONE, World
+
+GRACE_S = 30.0
 
 # ---- the page and the end
 
@@ -117,17 +119,99 @@ def test_one_that_does_not_is_gone_for_good():
     in_virtual_time(scenario)
 
 
-def test_one_that_closed_its_connection_has_less_time():
-    async def scenario(world: World) -> None:
+def test_the_operator_says_how_long():
+    async def scenario(_: World) -> None:
+        world = World(rejoin_grace_s=4)
         socket_id, _ = world.join()
         make_active(world, socket_id)
         world.media.on_socket_closed(socket_id)
-        world.leg._on_down()
-        await asyncio.sleep(CLOSED_GRACE_S + 2)
+        await asyncio.sleep(3)
+        assert world.listener.events == ["joined", "active"]
+        await asyncio.sleep(2)
         assert world.listener.events[-1] == "left, lost"
         await world.leg.aclose()
 
     in_virtual_time(scenario)
+
+
+def test_the_agent_waits_while_the_page_is_reloaded_and_goes_on_where_it_was():
+    async def scenario(world: World) -> None:
+        world.leg.playout.write(bytes(48_000 * 20))
+        socket_id, _ = world.join()
+        make_active(world, socket_id)
+        hear(world)
+        await asyncio.sleep(0.1)
+        world.media.on_socket_closed(socket_id)  # the page is gone, and its microphone with it
+        await asyncio.sleep(1)
+        played = world.leg.playout.played_samples
+        assert 0.1 <= played / 24_000 <= 0.56
+        await asyncio.sleep(5)
+        assert world.leg.playout.played_samples == played
+        world.join(rejoin=True)
+        await asyncio.sleep(1)
+        assert world.leg.playout.played_samples == played, "the new page is not up yet"
+        hear(world)
+        world.leg._on_up()
+        await asyncio.sleep(1)
+        assert world.leg.playout.played_samples == pytest.approx(played + 24_000, abs=960)
+        assert world.listener.absences == ["away", "back"]
+        await world.leg.aclose()
+
+    in_virtual_time(scenario)
+
+
+def hear(world: World) -> None:
+    """Let the peer in use stand, and have heard the client just now."""
+    peer = world.leg._peer
+    assert isinstance(peer, Peer)
+    peer.up = True
+    peer._srtp = (None, FakeSrtp())  # type: ignore[assignment]  # nothing is received here
+    peer._ice.heard_at_s = asyncio.get_running_loop().time()
+
+
+def test_a_socket_that_breaks_alone_does_not_stop_the_agent():
+    async def scenario(world: World) -> None:
+        world.leg.playout.write(bytes(48_000 * 20))
+        socket_id, _ = world.join()
+        make_active(world, socket_id)
+        hear(world)
+        world.media.on_socket_closed(socket_id)
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            hear(world)
+        assert world.leg.playout.played_samples == pytest.approx(48_000, abs=960)
+        assert world.listener.absences == []
+        await world.leg.aclose()
+
+    in_virtual_time(scenario)
+
+
+async def test_a_page_that_was_loaded_anew_is_shown_what_was_said(world: World):
+    world.join()
+    first, second = FakeChannel(), FakeChannel()
+    world.leg._page.attach(first)
+    for text, final in (("Good", False), ("Good morning.", True)):
+        world.leg.show_caption(Caption(segment_id="a", from_agent=True, text=text, final=final))
+    world.leg.show_caption(Caption(segment_id="u", from_agent=False, text="Hello.", final=True))
+    world.join(rejoin=True)
+    world.leg._page.attach(second)
+    packets = [models.DataPacket.FromString(packet) for packet in second.sent]
+    assert [packet.stream_chunk.content for packet in packets if packet.HasField("stream_chunk")] == [
+        b"Good morning.",
+        b"Hello.",
+    ]
+    assert packets[3].participant_identity == "caller"
+    assert world.leg._session is not None
+
+
+class FakeChannel:
+    def __init__(self) -> None:
+        self.readyState = "open"
+        self.bufferedAmount = 0
+        self.sent: list[bytes] = []
+
+    def send(self, data: bytes) -> None:
+        self.sent.append(data)
 
 
 def test_a_broken_network_takes_the_path_first_and_still_leaves_the_whole_grace():
@@ -149,7 +233,7 @@ def test_one_that_never_got_media_through_has_no_call_to_wait_for():
     async def scenario(world: World) -> None:
         socket_id, _ = world.join()
         world.media.on_socket_closed(socket_id)
-        await asyncio.sleep(CLOSED_GRACE_S + 2)
+        await asyncio.sleep(JOINING_GRACE_S + 2)
         assert world.listener.events == ["joined", "left, lost"]
         await world.leg.aclose()
 

@@ -30,14 +30,15 @@ front of a container with published ports finds it where it does not see the con
 class EmbeddedMedia:
     """Serves LiveKit's clients from inside the worker. Tokens were checked before anything arrives here.
 
-    ``mint_rejoin_token(room_name, identity)`` makes the token by which a client may come back into its call.
+    ``mint_rejoin_token(room_name, identity, origin)`` makes the token by which a client may come back into its call, from
+    the page that it was given to (``None``: from anywhere).
     """
 
     leg_class: type[EmbeddedLeg] = EmbeddedLeg
     """What a leg is made of; a benchmark puts another transport in here."""
 
     def __init__(
-        self, settings: MediaSettings, *, mint_rejoin_token: Callable[[str, str], str], complexity: int = 5
+        self, settings: MediaSettings, *, mint_rejoin_token: Callable[[str, str, str | None], str], complexity: int = 5
     ) -> None:
         self._settings = settings
         self._mint_rejoin_token = mint_rejoin_token
@@ -79,7 +80,7 @@ class EmbeddedMedia:
             ice_servers=self._settings.ice_servers,
             make_peer=self._make_peer,
             make_pair=self._make_pair,
-            mint_token=lambda: self._mint_rejoin_token(room_name, identity),
+            grace_s=self._settings.rejoin_grace_s,
             on_closed=lambda: self._forget(room_name, leg),
         )
         self._legs[room_name] = leg
@@ -136,16 +137,21 @@ class EmbeddedMedia:
             socket.refuse(401, reason)
             return
         socket.accept()
-        self._begin(leg, join, request.socket_id, socket, dual=dual)
+        self._begin(leg, join, request, socket, dual=dual)
 
     def _begin(
-        self, leg: EmbeddedLeg, join: rtc.JoinRequest, socket_id: int, socket: SignalSocket, *, dual: bool
+        self, leg: EmbeddedLeg, join: rtc.JoinRequest, request: OpenSocket, socket: SignalSocket, *, dual: bool
     ) -> None:
+        socket_id = request.socket_id
+
+        def mint_token() -> str:
+            return self._mint_rejoin_token(request.room_name, request.identity, request.origin)
+
         def ended(session: SignalSession) -> None:
             self._sockets.pop(socket_id, None)
             leg.signal_lost(session)
 
-        session = SignalSession(socket, leg, mint_token=leg.mint_token, on_end=ended)
+        session = SignalSession(socket, leg, mint_token=mint_token, on_end=ended)
         if join.reconnect and not leg.can_resume(join.participant_sid, dual=dual):
             # The transport that it had is gone: it joins again, into the same leg.
             session.leave(models.STATE_MISMATCH, rtc.LeaveRequest.RECONNECT)

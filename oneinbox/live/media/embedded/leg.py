@@ -29,7 +29,7 @@ from oneinbox.live.media.embedded.peer import Peer, PeerEvents
 from oneinbox.live.media.embedded.quality import QualityWatch
 from oneinbox.live.media.embedded.session import SignalSession
 from oneinbox.live.media.embedded.ticker import Ticker
-from oneinbox.live.media.leg import LegListener, MediaLeg
+from oneinbox.live.media.leg import AbsenceListener, LegListener, MediaLeg
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class EmbeddedLeg(MediaLeg):
         ice_servers: tuple[IceServer, ...],
         make_peer: PeerMaker,
         make_pair: PairMaker,
-        mint_token: Callable[[], str],
+        grace_s: float,
         on_closed: Callable[[], None],
     ) -> None:
         self.identity = identity
@@ -65,8 +65,6 @@ class EmbeddedLeg(MediaLeg):
         self._ice_servers = ice_servers
         self._make_peer = make_peer
         self._make_pair = make_pair
-        self.mint_token = mint_token
-        """Makes a token to come back with."""
         self._on_closed = on_closed
         self._names = new_names(room_name, identity, agent_name)
         self._tasks = TaskScope(f"leg {room_name}")
@@ -86,7 +84,8 @@ class EmbeddedLeg(MediaLeg):
         self._published_at_s = 0.0
         self._joined = self._active = self._left = False
         self._heard = False
-        self._attendance = Attendance()
+        self._attendance = Attendance(grace_s)
+        self._present = False  # active, and to be heard and spoken to at this moment
         self._ticks = 0
 
     # ---- MediaLeg
@@ -132,13 +131,17 @@ class EmbeddedLeg(MediaLeg):
     # ---- joining
 
     def admit(self, token_id: str, *, rejoin: bool) -> str | None:
-        """Use up a token; return why it is refused, or ``None``."""
+        """Use up a token; return why it is refused, or ``None``.
+
+        The token of whoever is gone before its audio stood may be used again: a page that was reloaded while it joined
+        need not have been given another one.
+        """
         if self._left:
             return "the call is over"
         if rejoin:
             return None if self._joined else "a rejoin token cannot start a call"
         if token_id in self._burned:
-            return "token already used"
+            return "token already used" if self._active or self._session is not None else None
         if self._joined:
             return "this call was joined with another token"
         self._burned.add(token_id)
@@ -153,7 +156,7 @@ class EmbeddedLeg(MediaLeg):
         self._drop_connection(models.DUPLICATE_IDENTITY)
         self._names = self._names._replace(user_sid=new_sid("PA"))
         self._session = session
-        events = PeerEvents(self._on_up, self._on_down, self._on_audio, self._page.receive, self._page.attach)
+        events = PeerEvents(self._on_up, _ignore, self._on_audio, self._page.receive, self._page.attach)
         self._peer = self._make_pair(self._names, events) if dual else self._make_peer(self._names, events)
         self._ticker.add(self)
         infos = self._user_info(), self._agent_info()
@@ -164,7 +167,9 @@ class EmbeddedLeg(MediaLeg):
         for request in join.add_track_requests:
             self.track_asked(session, rtc.SignalRequest(add_track=request))
         session.start_refreshing()
-        if not self._joined:
+        if self._joined:
+            self._page.retell()
+        else:
             self._joined = True
             self._listener.on_joined()
 
@@ -280,9 +285,6 @@ class EmbeddedLeg(MediaLeg):
             self._peer.start_filling(asyncio.get_running_loop().time())
         self._start_if_ready()
 
-    def _on_down(self) -> None:
-        self._attendance.peer_closed = True
-
     def _on_audio(self, pcm: bytes) -> None:
         if not self._heard:
             self._heard = True
@@ -295,7 +297,7 @@ class EmbeddedLeg(MediaLeg):
             return
         now_s = asyncio.get_running_loop().time()
         if self._heard or (self._microphone.muted and now_s - self._published_at_s >= MUTED_START_S):
-            self._active = True
+            self._active = self._present = True
             self._peer.start_filling(now_s)
             self._listener.on_active()
 
@@ -309,12 +311,29 @@ class EmbeddedLeg(MediaLeg):
         if self._ticks % _QUALITY_EVERY_TICKS == 0:
             self._tell_quality(now_s)
         peer = self._peer
+        if self._active:
+            self._note_presence(peer is not None and self._is_present(peer, now_s))
         if peer is None or not peer.up:
             return
-        frame = self._queue.pull() if self._active and peer.is_alive(now_s) else None
+        frame = self._queue.pull() if self._present else None
         peer.tick(now_s, skipped, frame)
         if frame is not None:
             self._queue.frame_sent()
+
+    def _is_present(self, peer: Peer | PeerPair, now_s: float) -> bool:
+        """Whether the client hears and is heard.
+
+        One whose socket has gone has to be heard all the time: a page that is being reloaded falls silent at once, and
+        the agent must not go on talking to nobody.
+        """
+        return peer.is_alive(now_s) if self._session is not None else peer.is_sending(now_s)
+
+    def _note_presence(self, present: bool) -> None:
+        if present is self._present:
+            return
+        self._present = present
+        if isinstance(self._listener, AbsenceListener):
+            (self._listener.on_back if present else self._listener.on_away)()
 
     def tick_failed(self) -> None:
         """A tick raised: this leg cannot go on."""
@@ -358,3 +377,7 @@ class EmbeddedLeg(MediaLeg):
         return signalling.user_info(
             self._names, self._said_of_itself, active=up, tracks=tracks, version=self._info_version
         )
+
+
+def _ignore() -> None:
+    """The peer went down: that nothing comes any more tells as much."""

@@ -5,6 +5,7 @@ It outlives the peers by which it is reached: what is shown while nobody is ther
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from oneinbox.live.media.leg import DigitListener, LegListener
 
 _log = logging.getLogger(__name__)
 
+_REMEMBERED_CAPTIONS = 200
+
 
 class PageLine:
     """The data side of one leg. ``names()`` tells what everybody is called now."""
@@ -27,6 +30,7 @@ class PageLine:
         self._outbox = data.DataQueue()
         self._inbox = data.Inbox()
         self._allowance = DataAllowance()
+        self._shown: OrderedDict[str, Caption] = OrderedDict()
         self.closed = False
         """The participant is gone for good: nothing that still arrives is told."""
 
@@ -46,6 +50,17 @@ class PageLine:
 
     def show_caption(self, caption: Caption, microphone_sid: str | None) -> None:
         """Show or replace a stretch of transcript."""
+        self._shown[caption.segment_id] = caption
+        if len(self._shown) > _REMEMBERED_CAPTIONS:
+            self._shown.popitem(last=False)
+        self._put(caption, microphone_sid)
+
+    def retell(self) -> None:
+        """Show again what was shown, to a page that may have been loaded anew and know nothing of it."""
+        for caption in self._shown.values():
+            self._put(caption, None)
+
+    def _put(self, caption: Caption, microphone_sid: str | None) -> None:
         packets = data.caption_packets(caption, self._names(), microphone_sid)
         self._outbox.put(packets, f"caption {caption.segment_id}")
 

@@ -54,6 +54,10 @@ class PeerPair:
         publishes = self.publisher.is_alive(now_s) or not self.publisher.up
         return self.subscriber.is_alive(now_s) and publishes
 
+    def is_sending(self, now_s: float) -> bool:
+        """Whether the microphone's stream of packets goes on at this moment."""
+        return self.subscriber.up and self.publisher.is_sending(now_s)
+
     @property
     def reception(self) -> Reception | None:
         """What came of the caller's voice so far."""

@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 _ALIVE_S = 8.0
 """A client's checks come every 2.5 s or oftener: after this long without anything, its path is broken."""
+_STREAMING_S = 0.4
+"""A microphone sends a packet every 20 ms, also while it is muted: after this long its stream has stopped."""
 _FLUSH_STEPS, _FLUSH_STEP_S = 40, 0.01  # an SCTP receiver may delay its acknowledgement by 200 ms (RFC 9260, 6.2)
 _RELIABLE_CHANNEL = "_reliable"
 _OUR_CHANNELS = (
@@ -200,6 +202,11 @@ class Peer:
         """Whether media can flow: the connection stands, and something was heard lately."""
         heard_at_s = self._ice.heard_at_s
         return self.up and heard_at_s is not None and now_s - heard_at_s < _ALIVE_S
+
+    def is_sending(self, now_s: float) -> bool:
+        """Whether the client's stream of packets goes on at this moment, which is more than being alive."""
+        heard_at_s = self._ice.heard_at_s
+        return self.up and heard_at_s is not None and now_s - heard_at_s < _STREAMING_S
 
     @property
     def reception(self) -> Reception | None:
