@@ -173,6 +173,54 @@ class ProviderFailed(CallEvent, frozen=True, kw_only=True, tag="provider_failed"
     detail: str
 
 
+class LineQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """How good a call's connection has been, over the whole call so far.
+
+    The caller's stream is measured as it arrives; what the caller's side heard of the agent, as its reports tell.
+    ``None``: not known (yet). Shares are 0-1.
+    """
+
+    transport: str | None
+    """``udp`` or ``tcp``: the path in use, or used last."""
+    packets_received: int
+    packets_sent: int
+    loss: float
+    """Of the caller's packets, those that never came."""
+    late_packets: int
+    """Those that came too late to be heard."""
+    concealed_ms: float
+    """Sound that was invented, or left silent, in place of what was missing."""
+    recovered_ms: float
+    """Sound that was restored from redundancy."""
+    jitter_ms_p50: float | None
+    jitter_ms_p95: float | None
+    round_trip_ms_p50: float | None
+    round_trip_ms_p95: float | None
+    agent_loss: float | None
+    """Of the agent's packets, those that the caller's side reports lost."""
+    agent_jitter_ms: float | None
+    ice_ms: float | None
+    """From the participant's joining to the first path that was checked."""
+    dtls_ms: float | None
+    """From there to the keys of the sound."""
+    resumes: int
+    """The signalling broke and came back; the sound went on."""
+    rejoins: int
+    """A new connection into the same call, after a reload, say."""
+    path_changes: int
+    """The client moved to another address, or another way to us."""
+    tick_late_ms_p95: float | None
+    """How late the agent's frames of 20 ms were made."""
+    ticks_skipped: int
+    """Frames of the agent's that were never made, because the worker stood still."""
+
+
+class QualityMeasured(CallEvent, frozen=True, kw_only=True, tag="quality"):
+    """How good the connection has been so far: each such event replaces the one before."""
+
+    quality: LineQuality
+
+
 class CallEnded(CallEvent, frozen=True, kw_only=True, tag="ended"):
     """The last event of a call."""
 
@@ -191,5 +239,6 @@ AnyCallEvent = (
     | MessageAdded
     | LatencyMeasured
     | ProviderFailed
+    | QualityMeasured
     | CallEnded
 )

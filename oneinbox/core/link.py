@@ -13,6 +13,7 @@ import msgspec
 
 from oneinbox.core.errors import LinkClosedError
 from oneinbox.core.events import AnyCallEvent, EndReason
+from oneinbox.core.load import LoopLoad, MediaLoad
 from oneinbox.core.spec import CallSpec
 
 Incoming = TypeVar("Incoming")
@@ -150,8 +151,16 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
     """Sent every second: how busy the worker is. Its absence means the worker hangs."""
 
     calls: int
+    """How many the worker holds, whether their participant has joined or not."""
+    active_calls: int
+    """Those with two-way audio."""
     tick_late_ms: float
+    """Of the latest tick since the last such message."""
     cpu_s: float
+    """What the process used since it started."""
+    resident_bytes: int
+    media: MediaLoad
+    loop: LoopLoad
 
 
 Up = Ready | Refused | CallHappened | SocketAccepted | SocketRefused | SocketData | CloseSocket | Load

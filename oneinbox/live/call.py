@@ -13,6 +13,7 @@ from oneinbox.core.events import (
     CallPrepared,
     EndReason,
     ParticipantJoined,
+    QualityMeasured,
 )
 from oneinbox.core.spec import CallSpec
 from oneinbox.core.tasks import TaskScope
@@ -25,6 +26,9 @@ _log = logging.getLogger(__name__)
 
 ACTIVE_TIMEOUT_S = 20.0
 """How long a joined participant may take to bring up its audio."""
+
+QUALITY_EVERY_S = 30.0
+"""So often a live call's record is told how good the connection is, beside once at its end."""
 
 
 class Rooms(Protocol):
@@ -82,11 +86,13 @@ class LiveCall:
         reason = EndReason.INTERNAL_ERROR
         try:
             scope.spawn(self._prepare(), "prepare")
+            scope.spawn(self._tell_quality(), "quality")
             reason = await self._live()
         except Exception:  # noqa: BLE001 - the boundary of a call: whatever broke, the call ends with a reason
             _log.exception("call %s broke", self.spec.call_id)
         finally:
             await scope.aclose()
+            self._announce_quality()
             self._announce_end(reason)
             await self._leg.aclose()
 
@@ -124,6 +130,20 @@ class LiveCall:
             self._prepared_at = self._loop.time()
             setup_ms = _ms(self._made_at, self._prepared_at)
             self._emit(CallPrepared(call_id=self.spec.call_id, worker_id=self._worker_id, setup_ms=setup_ms))
+
+    @property
+    def active(self) -> bool:
+        """Whether two-way audio stands, or has stood."""
+        return self._active_at is not None
+
+    async def _tell_quality(self) -> None:
+        while True:
+            await asyncio.sleep(QUALITY_EVERY_S)
+            self._announce_quality()
+
+    def _announce_quality(self) -> None:
+        if (quality := self._leg.quality()) is not None:
+            self._emit(QualityMeasured(call_id=self.spec.call_id, quality=quality))
 
     def _announce_end(self, reason: EndReason) -> None:
         active_s = 0.0 if self._active_at is None else self._loop.time() - self._active_at

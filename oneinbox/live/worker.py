@@ -31,6 +31,8 @@ from oneinbox.core.link import (
     StopCall,
     Up,
 )
+from oneinbox.core.load import resident_bytes
+from oneinbox.core.loop_watch import LoopWatch
 from oneinbox.core.spec import CallSpec
 from oneinbox.core.tasks import TaskScope
 from oneinbox.core.tokens import mint_participant_token
@@ -81,6 +83,7 @@ class Worker:
         self._media = EmbeddedMedia(config.media, mint_rejoin_token=self._mint_rejoin_token)
         self._vad = SileroVad(Path(config.models_dir) / "silero_vad.onnx")
         self._providers = ProviderHub()
+        self._watch = LoopWatch()
 
     async def run(self) -> None:
         """Start everything, take calls, and clean up when the server goes."""
@@ -93,6 +96,7 @@ class Worker:
             return
         self._link.send(Ready(pid=os.getpid(), media_port=port))
         gc.freeze()  # what is loaded by now stays: later collections need not walk it again
+        self._watch.start()
         self._scope.spawn(self._report_load(), "load")
         self._scope.spawn(self._providers.warm(self._config.warm), "warm")
         try:
@@ -106,6 +110,7 @@ class Worker:
             _log.warning("the server has gone; ending %d calls", len(self._calls))
             await self._drain(EndReason.SERVER_LOST)
         finally:
+            self._watch.stop()
             await self._scope.aclose()
             await self._media.aclose()
             await self._providers.aclose()
@@ -161,7 +166,15 @@ class Worker:
     async def _report_load(self) -> None:
         while True:
             self._link.send(
-                Load(calls=len(self._calls), tick_late_ms=self._media.tick_late_ms, cpu_s=time.process_time())
+                Load(
+                    calls=len(self._calls),
+                    active_calls=sum(call.active for call in self._calls.values()),
+                    tick_late_ms=self._media.tick_late_ms,
+                    cpu_s=time.process_time(),
+                    resident_bytes=resident_bytes(),
+                    media=self._media.measure(),
+                    loop=self._watch.load(),
+                )
             )
             await asyncio.sleep(1)
 

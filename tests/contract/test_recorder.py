@@ -5,6 +5,7 @@ import itertools
 import random
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -19,9 +20,11 @@ from oneinbox.core.events import (
     EndReason,
     GreetingStarted,
     LatencyMeasured,
+    LineQuality,
     MessageAdded,
     ParticipantJoined,
     ProviderFailed,
+    QualityMeasured,
     Role,
 )
 from tests.support.api import Api
@@ -92,6 +95,43 @@ async def test_the_record_of_a_whole_call(api: Api) -> None:
     assert [message["typed"] for message in record["messages"]] == [False, False, False, True]
     assert record["messages"][1]["confidence"] == 0.9
     assert [failure["kind"] for failure in record["provider_failures"]] == ["timeout"]
+
+
+QUALITY = LineQuality(
+    transport="udp",
+    packets_received=990,
+    packets_sent=1000,
+    loss=0.01,
+    late_packets=2,
+    concealed_ms=120.5,
+    recovered_ms=80.0,
+    jitter_ms_p50=3.2,
+    jitter_ms_p95=9.9,
+    round_trip_ms_p50=None,
+    round_trip_ms_p95=None,
+    agent_loss=0.0,
+    agent_jitter_ms=1.0,
+    ice_ms=20.0,
+    dtls_ms=35.0,
+    resumes=1,
+    rejoins=2,
+    path_changes=3,
+    tick_late_ms_p95=2.0,
+    ticks_skipped=0,
+)
+
+
+async def test_the_latest_quality_before_the_end_stands(api: Api) -> None:
+    call_id = await start(api)
+    assert (await read(api, call_id))["quality"] is None
+    await api.recorder.record(QualityMeasured(call_id=call_id, quality=QUALITY))
+    assert (await read(api, call_id))["quality"] == msgspec.to_builtins(QUALITY)
+    worse = msgspec.structs.replace(QUALITY, loss=0.2, transport="tcp")
+    await api.recorder.record(QualityMeasured(call_id=call_id, quality=worse))
+    await api.recorder.record(CallEnded(call_id=call_id, reason=EndReason.USER_HANGUP, duration_s=1))
+    await api.recorder.record(QualityMeasured(call_id=call_id, quality=QUALITY))
+    found = (await read(api, call_id))["quality"]
+    assert (found["loss"], found["transport"], found["round_trip_ms_p50"]) == (0.2, "tcp", None)
 
 
 async def test_the_latency_object(api: Api) -> None:

@@ -62,6 +62,15 @@ async def test_status_follows_the_call_and_hanging_up_completes_it(server: Runni
     for part in ("setup_ms", "dispatch_to_answer_ms", "answer_to_active_ms", "active_to_greeting_ms"):
         assert connect[part] >= 0, part
     assert record["latency"]["providers"] == {"stt": "demo", "llm": "demo", "tts": "demo"}
+    quality = record["quality"]
+    assert quality["transport"] == "udp"
+    assert quality["packets_received"] > 0
+    assert quality["packets_sent"] > 0
+    assert quality["loss"] < 1
+    assert (quality["resumes"], quality["rejoins"]) == (0, 0)
+    assert quality["ice_ms"] >= 0
+    assert quality["dtls_ms"] > 0
+    assert quality["tick_late_ms_p95"] > 0
 
 
 async def test_a_turn_is_recorded_with_its_times_and_latencies(server: RunningServer) -> None:

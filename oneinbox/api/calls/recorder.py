@@ -13,6 +13,8 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
+import msgspec
+
 from oneinbox.api.calls import repo, telling
 from oneinbox.api.db.database import Database, Rows
 from oneinbox.api.db.tables import Call, CallFault, CallLatency, CallMessage
@@ -29,9 +31,13 @@ from oneinbox.core.events import (
     MessageAdded,
     ParticipantJoined,
     ProviderFailed,
+    QualityMeasured,
 )
 
 _log = logging.getLogger(__name__)
+
+Progress = CallPrepared | ParticipantJoined | CallActive | GreetingStarted | QualityMeasured | CallEnded
+"""What carries a call's own row forward."""
 
 
 class Recorder:
@@ -93,9 +99,7 @@ class Recorder:
         await telling.tell_end(rows, call)
 
     @staticmethod
-    async def _advance(
-        rows: Rows, call: Call, event: CallPrepared | ParticipantJoined | CallActive | GreetingStarted | CallEnded
-    ) -> None:
+    async def _advance(rows: Rows, call: Call, event: Progress) -> None:
         had_started = call.started_at is not None
         _advance(call, event)
         if call.started_at is not None and not had_started:
@@ -112,7 +116,7 @@ class Recorder:
             await telling.tell_message(rows, call, message)
 
 
-def _advance(call: Call, event: CallPrepared | ParticipantJoined | CallActive | GreetingStarted | CallEnded) -> None:
+def _advance(call: Call, event: Progress) -> None:
     """Carry an open call's record forward, never back."""
     match event:
         case CallPrepared():
@@ -127,6 +131,8 @@ def _advance(call: Call, event: CallPrepared | ParticipantJoined | CallActive | 
             call.started_at = call.started_at or utc_now()
         case GreetingStarted():
             call.greeting_ms = event.delay_ms
+        case QualityMeasured():
+            call.quality = msgspec.to_builtins(event.quality)
         case CallEnded():
             call.worker_load1, call.worker_mem_pct = event.worker_load1, event.worker_mem_pct
             _end(call, event.reason, event.duration_s)

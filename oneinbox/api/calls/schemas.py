@@ -203,6 +203,31 @@ class ProviderFailure(Answer):
     at: datetime
 
 
+class CallQuality(Answer):
+    """How good the connection was, over the whole call so far. Shares are 0-1; null: not known."""
+
+    transport: Literal["udp", "tcp"] | None = Field(description="What the sound went by, at last.")
+    packets_received: int = Field(description="Of the caller's sound.")
+    packets_sent: int = Field(description="Of the agent's sound.")
+    loss: float = Field(description="Share of the caller's packets that never came.")
+    late_packets: int = Field(description="The caller's packets that came too late to be heard.")
+    concealed_ms: float = Field(description="Sound that was invented, or left silent, for what was missing.")
+    recovered_ms: float = Field(description="Missing sound that was restored from redundancy.")
+    jitter_ms_p50: float | None
+    jitter_ms_p95: float | None
+    round_trip_ms_p50: float | None
+    round_trip_ms_p95: float | None
+    agent_loss: float | None = Field(description="Share of the agent's packets that the caller's side reports lost.")
+    agent_jitter_ms: float | None = Field(description="As the caller's side reports.")
+    ice_ms: float | None = Field(description="From joining to the first path that was checked.")
+    dtls_ms: float | None = Field(description="From there to the keys of the sound.")
+    resumes: int = Field(description="How often the signalling broke and came back while the sound went on.")
+    rejoins: int = Field(description="How often the caller came back with a new connection, after a reload, say.")
+    path_changes: int = Field(description="How often the caller went over to another address or transport.")
+    tick_late_ms_p95: float | None = Field(description="95 % of the agent's 20 ms frames were made at most this late.")
+    ticks_skipped: int = Field(description="The agent's frames that were never made: the worker stood still.")
+
+
 class CallAnswer(Answer):
     """A call's record. Every field is always there; null: not known (yet)."""
 
@@ -226,6 +251,7 @@ class CallAnswer(Answer):
     recording_url: str | None
     analysis: dict[str, Any] | None
     latency: CallLatencyAnswer
+    quality: CallQuality | None
     provider_failures: list[ProviderFailure]
     cost_cents: float | None
     metadata: dict[str, Any]

@@ -2,6 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
+from oneinbox.core.events import LineQuality
 from oneinbox.live.engine.ports import Page, Playout
 
 
@@ -60,6 +61,10 @@ class MediaLeg(Page, Protocol):
     @property
     def playout(self) -> Playout:
         """The agent's mouth on this leg. What is written before the leg is active waits until it is."""
+        ...
+
+    def quality(self) -> LineQuality | None:
+        """Return how good the connection has been so far; ``None`` where nobody ever joined."""
         ...
 
     async def aclose(self) -> None:

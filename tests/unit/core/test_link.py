@@ -6,6 +6,7 @@ import pytest
 
 from oneinbox.core.errors import LinkClosedError
 from oneinbox.core.link import MAX_FRAME_BYTES, Down, Drain, Link, Load, OpenSocket, SocketData, Up
+from tests.support.loads import make_load
 
 
 async def ends() -> tuple[Link[Up, Down], Link[Down, Up]]:
@@ -26,15 +27,15 @@ async def test_messages_arrive_whole_and_in_order() -> None:
     for message in sent:
         server.send(message)
     assert [await worker.receive() for _ in sent] == sent
-    worker.send(Load(calls=3, tick_late_ms=0.5, cpu_s=1.0))
-    assert await server.receive() == Load(calls=3, tick_late_ms=0.5, cpu_s=1.0)
+    worker.send(make_load(calls=3, cpu_s=1.0))
+    assert await server.receive() == make_load(calls=3, cpu_s=1.0)
     await server.aclose()
     await worker.aclose()
 
 
 async def test_the_death_of_the_other_end_is_seen_and_sending_to_it_does_no_harm() -> None:
     server, worker = await ends()
-    worker.send(Load(calls=0, tick_late_ms=0, cpu_s=0))
+    worker.send(make_load())
     await worker.aclose()
     assert isinstance(await server.receive(), Load)
     with pytest.raises(LinkClosedError):

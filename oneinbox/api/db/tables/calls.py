@@ -67,6 +67,8 @@ class Call(Base):
     """From joining to two-way audio."""
     greeting_ms: Mapped[float | None]
     """From two-way audio to the first sample of the first message."""
+    quality: Mapped[dict[str, Any] | None]
+    """How good its connection was: a ``LineQuality`` of ``core/events.py``, by its fields."""
     webhook_id: Mapped[str | None]
     """The webhook that the agent named when the call was made."""
     webhook_url: Mapped[str | None]

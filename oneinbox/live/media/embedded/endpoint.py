@@ -7,6 +7,7 @@ from aioice.ice import get_host_addresses
 from livekit.protocol import models, rtc
 
 from oneinbox.core.link import MediaSettings, OpenSocket
+from oneinbox.core.load import JITTER_BOUNDS_S, ROUND_TRIP_BOUNDS_S, Histogram, MediaLoad, Traffic
 from oneinbox.live.media.embedded import signalling
 from oneinbox.live.media.embedded.aiortc_private import Certificate
 from oneinbox.live.media.embedded.leg import EmbeddedLeg
@@ -49,6 +50,9 @@ class EmbeddedMedia:
         self._addresses: tuple[str, ...] = ()
         self._legs: dict[str, EmbeddedLeg] = {}
         self._sockets: dict[int, SignalSession] = {}
+        self._past_traffic = Traffic()
+        self._jitter = Histogram(JITTER_BOUNDS_S)
+        self._round_trips = Histogram(ROUND_TRIP_BOUNDS_S)
 
     async def start(self) -> int:
         """Bind the media port; return its number.
@@ -66,6 +70,28 @@ class EmbeddedMedia:
     def tick_late_ms(self) -> float:
         """How late the latest 20 ms tick was since this was last read, in milliseconds."""
         return self._ticker.take_late_ms()
+
+    def measure(self) -> MediaLoad:
+        """Return what the endpoint did since it started. Asked once a second, it takes the samples that it tells of."""
+        traffic = Traffic()
+        traffic.add(self._past_traffic)
+        for leg in self._legs.values():
+            traffic.add(leg.line.traffic)
+            self._sample(leg)
+        return MediaLoad(
+            traffic=traffic,
+            tick_lateness=self._ticker.lateness,
+            ticks_skipped=self._ticker.skipped,
+            jitter=self._jitter.state(),
+            round_trips=self._round_trips.state(),
+        )
+
+    def _sample(self, leg: EmbeddedLeg) -> None:
+        if (jitter_s := leg.line.jitter_s) is not None:
+            self._jitter.observe(jitter_s)
+        round_trips_s, leg.line.fresh_round_trips_s = leg.line.fresh_round_trips_s, []
+        for round_trip_s in round_trips_s:
+            self._round_trips.observe(round_trip_s)
 
     def open_leg(self, *, room_name: str, identity: str, agent_name: str, listener: LegListener) -> EmbeddedLeg:
         """Make the leg that ``identity`` may join. Raises ``ValueError`` where the room has one."""
@@ -104,6 +130,9 @@ class EmbeddedMedia:
     def _forget(self, room_name: str, leg: EmbeddedLeg) -> None:
         if self._legs.get(room_name) is leg:
             del self._legs[room_name]
+            leg.line.watch()
+            self._past_traffic.add(leg.line.traffic)
+            self._sample(leg)
 
     # ---- sockets
 

@@ -9,7 +9,7 @@ followed without a word of signalling: by its next packet of media.
 import secrets
 import string
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from oneinbox.live.media.embedded import stun
 
@@ -32,6 +32,9 @@ def new_credentials() -> tuple[str, str]:
 
 class Path(Protocol):
     """One way to a client: an address over the UDP port, or one TCP connection."""
+
+    transport: ClassVar[str]
+    """``udp`` or ``tcp``."""
 
     @property
     def address(self) -> Address:
@@ -63,6 +66,8 @@ class IceSession:
         self._selected: Path | None = None
         self._came_by: Path | None = None
         self._media_at_s = float("-inf")
+        self.changes = 0
+        """How often another path was taken after the first."""
         self.heard_at_s: float | None = None
         """When anything last came by a checked path: by it, whether the client is still there."""
 
@@ -148,6 +153,7 @@ class IceSession:
 
     def _select(self, path: Path) -> None:
         first = self._selected is None
+        self.changes += not first and self._selected is not path
         self._selected = path
         if first:
             self._on_selected()

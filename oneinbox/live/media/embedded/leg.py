@@ -16,12 +16,14 @@ from typing import Any
 
 from livekit.protocol import models, rtc
 
+from oneinbox.core.events import LineQuality
 from oneinbox.core.link import IceServer
 from oneinbox.core.tasks import TaskScope
 from oneinbox.live.audio.playout import PlayoutQueue
 from oneinbox.live.engine.ports import Caption
 from oneinbox.live.media.embedded import signalling
 from oneinbox.live.media.embedded.attendance import Attendance
+from oneinbox.live.media.embedded.line import Line
 from oneinbox.live.media.embedded.names import RoomNames, new_names, new_sid
 from oneinbox.live.media.embedded.page import PageLine
 from oneinbox.live.media.embedded.pair import PeerPair, hung_up
@@ -86,6 +88,7 @@ class EmbeddedLeg(MediaLeg):
         self._heard = False
         self._attendance = Attendance(grace_s)
         self._present = False  # active, and to be heard and spoken to at this moment
+        self.line = Line(ticker)
         self._ticks = 0
 
     # ---- MediaLeg
@@ -110,6 +113,10 @@ class EmbeddedLeg(MediaLeg):
     def send_event(self, kind: str, data: Mapping[str, Any]) -> None:
         """Send an event of topic ``oi.event`` to the page."""
         self._page.send_event(kind, data)
+
+    def quality(self) -> LineQuality | None:
+        """Return how good the connection has been so far; ``None`` where nobody ever joined."""
+        return self.line.quality()
 
     async def aclose(self) -> None:
         """Tell the participant that the call is over and free everything. Harmless when called again.
@@ -158,6 +165,7 @@ class EmbeddedLeg(MediaLeg):
         self._session = session
         events = PeerEvents(self._on_up, _ignore, self._on_audio, self._page.receive, self._page.attach)
         self._peer = self._make_pair(self._names, events) if dual else self._make_peer(self._names, events)
+        self.line.joined(self._peer)
         self._ticker.add(self)
         infos = self._user_info(), self._agent_info()
         session.send(signalling.join_response(self._names, *infos, self._ice_servers, dual=dual))
@@ -183,6 +191,7 @@ class EmbeddedLeg(MediaLeg):
         before, self._session = self._session, session
         if before is not None:
             before.drop()
+        self.line.resumed()
         self._info_version += 1
         self._quality = QualityWatch()
         session.send(signalling.reconnect_response(self._ice_servers, self._page.last_sequence))
@@ -205,6 +214,7 @@ class EmbeddedLeg(MediaLeg):
         self._microphone, self._sends = None, False
         self._heard = False
         self._attendance.begin()
+        self.line.left()
         if peer is not None:
             self._closing.append(self._tasks.spawn(peer.aclose(), "close peer"))
 
@@ -342,6 +352,7 @@ class EmbeddedLeg(MediaLeg):
     def _watch(self, now_s: float) -> None:
         """Find out whether the client is gone for good."""
         self._start_if_ready()
+        self.line.watch()
         peer = self._peer
         alive = peer is not None and peer.is_alive(now_s)
         if peer is not None and alive and self._active:

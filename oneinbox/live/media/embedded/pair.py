@@ -8,9 +8,10 @@ import asyncio
 
 from livekit.protocol import rtc
 
+from oneinbox.core.load import Traffic
 from oneinbox.live.media.embedded import sdp
 from oneinbox.live.media.embedded.data import Channel
-from oneinbox.live.media.embedded.peer import Answer, Peer, PeerEvents
+from oneinbox.live.media.embedded.peer import Answer, Peer, PeerEvents, Timing
 from oneinbox.live.media.embedded.quality import Reception
 from oneinbox.live.media.embedded.rtp import ReceptionReport
 
@@ -67,6 +68,43 @@ class PeerPair:
     def reported(self) -> ReceptionReport | None:
         """What the client last said of how it hears the agent."""
         return self.subscriber.reported
+
+    @property
+    def traffic(self) -> Traffic:
+        """What went through both."""
+        both = Traffic()
+        both.add(self.publisher.traffic)
+        both.add(self.subscriber.traffic)
+        return both
+
+    @property
+    def timing(self) -> Timing:
+        """How long the one that the agent is heard by took."""
+        return self.subscriber.timing
+
+    @property
+    def round_trips_s(self) -> list[float]:
+        """Measured since they were last taken away."""
+        return self.subscriber.round_trips_s
+
+    @round_trips_s.setter
+    def round_trips_s(self, left: list[float]) -> None:
+        self.subscriber.round_trips_s = left
+
+    @property
+    def jitter_s(self) -> float | None:
+        """The jitter of the caller's voice now."""
+        return self.publisher.jitter_s
+
+    @property
+    def transport(self) -> str | None:
+        """What the agent's packets go by."""
+        return self.subscriber.transport
+
+    @property
+    def path_changes(self) -> int:
+        """How often the client went over to another path with its voice."""
+        return self.publisher.path_changes
 
     def start_filling(self, now_s: float) -> None:
         """Deliver silence from now on where the client sends nothing."""

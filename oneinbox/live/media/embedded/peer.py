@@ -12,6 +12,7 @@ from typing import NamedTuple
 from aiortc import RTCDataChannel, RTCDataChannelParameters
 from livekit.protocol import rtc
 
+from oneinbox.core.load import Traffic
 from oneinbox.core.tasks import TaskScope
 from oneinbox.live.audio.opus import OpusError
 from oneinbox.live.media.embedded import rtp, sdp
@@ -63,6 +64,29 @@ class Answer(NamedTuple):
     """Whether a microphone is offered."""
 
 
+class Timing:
+    """How long a connection took to come up. Moments are of the loop's clock."""
+
+    def __init__(self, begun_at_s: float) -> None:
+        self._begun_at_s = begun_at_s
+        self._path_at_s: float | None = None
+        self.ice_ms: float | None = None
+        """From the join to the first path that was checked."""
+        self.dtls_ms: float | None = None
+        """From there to the keys of the sound."""
+
+    def path_found(self, now_s: float) -> None:
+        """The first path was checked."""
+        if self._path_at_s is None:
+            self._path_at_s = now_s
+            self.ice_ms = round((now_s - self._begun_at_s) * 1000, 1)
+
+    def secured(self, now_s: float) -> None:
+        """The handshake is done."""
+        if self._path_at_s is not None:
+            self.dtls_ms = round((now_s - self._path_at_s) * 1000, 1)
+
+
 class Peer:
     """The transport of one join. One that does not speak leaves the agent's voice to another."""
 
@@ -98,6 +122,10 @@ class Peer:
         self._connecting = False
         self.up = False
         self.down = False
+        self.traffic = Traffic()
+        self.timing = Timing(asyncio.get_running_loop().time())
+        self.round_trips_s: list[float] = []
+        """Measured since they were last taken away."""
         self.reported: rtp.ReceptionReport | None = None
         """What the client last said of how it hears the agent."""
         port.add(self._ice)
@@ -120,7 +148,7 @@ class Peer:
                 self._sender.payload_type = section.opus
         if microphone is not None and microphone.opus is not None:
             if self._receiver is None:
-                self._receiver = AudioReceiver(microphone.opus, self._events.on_audio)
+                self._receiver = AudioReceiver(microphone.opus, self._events.on_audio, traffic=self.traffic)
             self._receiver.payload_type = microphone.opus
         return Answer(
             self._write_answer(offer, None if microphone is None else microphone.mid),
@@ -171,6 +199,7 @@ class Peer:
     # ---- coming up and going down
 
     def _on_path(self) -> None:
+        self.timing.path_found(asyncio.get_running_loop().time())
         if not self._connecting and self._remote is not None:  # checks may overtake the answer to our offer
             self._connecting = True
             self._tasks.spawn(self._connect(self._remote), "connect")
@@ -185,6 +214,7 @@ class Peer:
         )
         if stands:
             self._srtp = self._secure.srtp()
+            self.timing.secured(asyncio.get_running_loop().time())
             self.up = True
             self._events.on_up()
         else:
@@ -212,6 +242,21 @@ class Peer:
     def reception(self) -> Reception | None:
         """What came of the caller's voice so far."""
         return None if self._receiver is None else self._receiver.reception
+
+    @property
+    def jitter_s(self) -> float | None:
+        """The jitter of the caller's voice now."""
+        return None if self._receiver is None else self._receiver.jitter_s
+
+    @property
+    def transport(self) -> str | None:
+        """What packets go by: ``udp`` or ``tcp``; ``None`` where there is no path."""
+        return None if self._ice.selected is None else self._ice.selected.transport
+
+    @property
+    def path_changes(self) -> int:
+        """How often the client went over to another path."""
+        return self._ice.changes
 
     async def flush_data(self) -> None:
         """Wait until the client has what was sent to it, for as long as an acknowledgement may be delayed."""
@@ -249,7 +294,7 @@ class Peer:
         try:
             if rtp.is_rtcp(data):
                 senders, reports = rtp.parse_rtcp(session.unprotect_rtcp(data))
-                self.reported = next((one for one in reports if one.ssrc == self._sender.ssrc), self.reported)
+                self._take_reports(reports)
                 if receiver is not None:
                     for sender in senders:
                         receiver.note(sender, now_s)
@@ -264,6 +309,13 @@ class Peer:
             _log.debug("a packet is dropped: %s", error)
             return
         self._ice.confirm(now_s)
+
+    def _take_reports(self, reports: list[rtp.ReceptionReport]) -> None:
+        for report in reports:
+            if report.ssrc == self._sender.ssrc:
+                self.reported = report
+                if (round_trip_s := rtp.round_trip_s(report)) is not None:
+                    self.round_trips_s = [*self.round_trips_s[-9:], round_trip_s]
 
     def start_filling(self, now_s: float) -> None:
         """Deliver silence from now on where the client sends nothing."""
@@ -286,6 +338,8 @@ class Peer:
                 _log.exception("a frame of %d bytes cannot be encoded", 0 if frame is None else len(frame))
                 return
             self._ice.send(self._srtp[1].protect(packet))
+            self.traffic.packets_sent += 1
+            self.traffic.octets_sent += len(packet) - rtp.HEADER_BYTES
             if self._sender.report_due:
                 reception = None if self._receiver is None else self._receiver.report(now_s)
                 self._send_rtcp(self._sender.report(reception))

@@ -213,6 +213,8 @@ class MediaPort:
 
 
 class _UdpPath(Path):
+    transport = "udp"
+
     def __init__(self, port: MediaPort, session: IceSession, address: Address) -> None:
         self._port = port
         self._address = address
@@ -230,6 +232,8 @@ class _UdpPath(Path):
 
 
 class _TcpPath(asyncio.Protocol, Path):
+    transport = "tcp"
+
     def __init__(self, port: MediaPort) -> None:
         self._port = port
         self._transport: asyncio.Transport | None = None

@@ -9,6 +9,7 @@ arrives for 200 ms, silence is fed in real time, so that whoever counts the call
 import logging
 from collections.abc import Callable
 
+from oneinbox.core.load import Traffic
 from oneinbox.live.audio.opus import OpusDecoder, OpusError, packet_samples
 from oneinbox.live.media.embedded.quality import Reception
 from oneinbox.live.media.embedded.rtp import CLOCK_HZ, ReceptionReport, RtpPacket, SenderReport
@@ -26,6 +27,7 @@ _GAP_MAX_TICKS = 5 * CLOCK_HZ  # a longer jump of the clock is a new start, not 
 _HOLD_S = 0.04
 _HOLD_PACKETS = 3
 _RESTART_DISTANCE = 1000  # a sequence number this far off is a new start (RFC 3550, A.1)
+_MISSING_KEPT = 512  # numbers of packets that may still come: ten seconds of them
 _FILL_AFTER_S = 0.2
 _STALL_S, _AFTER_STALL_S = 0.05, 0.1
 """Where our own process stood still, what came meanwhile still waits in the socket: it gets this long to be read."""
@@ -34,9 +36,12 @@ _STALL_S, _AFTER_STALL_S = 0.05, 0.1
 class AudioReceiver:
     """The receiving half of one RTP session. ``deliver`` gets frames of 640 bytes, in order."""
 
-    def __init__(self, payload_type: int, deliver: Callable[[bytes], None]) -> None:
+    def __init__(self, payload_type: int, deliver: Callable[[bytes], None], *, traffic: Traffic | None = None) -> None:
         self.payload_type = payload_type
         self._deliver = deliver
+        self._traffic = Traffic() if traffic is None else traffic
+        self._missing: dict[int, None] = {}
+        """Sequence numbers that were given up."""
         self._decoder = OpusDecoder(RATE_HZ)
         self._partial = b""
         self._ssrc: int | None = None
@@ -68,15 +73,29 @@ class AudioReceiver:
             self._start(packet)
             distance = 0
         self._statistics.count(packet, now_s)
+        if distance < 0 or packet.sequence in self._held:
+            self._count_needless(packet)
+            return
+        self._traffic.packets_received += 1
+        self._traffic.octets_received += len(packet.payload)
         if distance == 0:
             self._play(packet, now_s)
             if self._held:
                 self._release(now_s)
-        elif distance > 0:
+        else:
             self._held[packet.sequence] = (packet, now_s)
             if len(self._held) >= _HOLD_PACKETS:
                 self._give_up_waiting(now_s)
-        # else: a duplicate, or too late; what stood for it is heard already
+
+    def _count_needless(self, packet: RtpPacket) -> None:
+        """A duplicate, or too late: what stood for it is heard already."""
+        if packet.sequence in self._missing:
+            del self._missing[packet.sequence]
+            self._traffic.packets_late += 1
+            self._traffic.packets_received += 1
+            self._traffic.octets_received += len(packet.payload)
+        else:
+            self._traffic.packets_duplicate += 1
 
     def tick(self, now_s: float) -> None:
         """Every 20 ms: give up on what is overdue, and feed silence where nothing comes."""
@@ -95,6 +114,11 @@ class AudioReceiver:
     def report(self, now_s: float) -> ReceptionReport | None:
         """Return what to tell the sender of its stream; ``None`` before the first packet."""
         return None if self._ssrc is None else self._statistics.report(self._ssrc, now_s)
+
+    @property
+    def jitter_s(self) -> float | None:
+        """The stream's jitter now (RFC 3550, 6.4.1); ``None`` before the first packet."""
+        return None if self._ssrc is None else self._statistics.reception.jitter / CLOCK_HZ
 
     @property
     def reception(self) -> Reception | None:
@@ -116,6 +140,7 @@ class AudioReceiver:
         self._ssrc = packet.ssrc
         self._next_sequence, self._next_timestamp = packet.sequence, packet.timestamp
         self._held.clear()
+        self._missing.clear()
         self._statistics = _Statistics()
 
     def _release(self, now_s: float) -> None:
@@ -124,6 +149,12 @@ class AudioReceiver:
 
     def _give_up_waiting(self, now_s: float) -> None:
         nearest = min(self._held, key=lambda sequence: sequence - self._next_sequence & 0xFFFF)
+        gap = nearest - self._next_sequence & 0xFFFF
+        self._traffic.packets_missing += gap
+        for back in range(min(gap, _MISSING_KEPT), 0, -1):
+            self._missing[nearest - back & 0xFFFF] = None
+        while len(self._missing) > _MISSING_KEPT:
+            del self._missing[next(iter(self._missing))]
         self._play(self._held.pop(nearest)[0], now_s)
         self._release(now_s)
 
@@ -151,6 +182,8 @@ class AudioReceiver:
             return
         recovered = next_samples if missing >= next_samples else 0
         invented = min(missing - recovered, _PLC_MAX_SAMPLES)
+        self._traffic.recovered_s += recovered / RATE_HZ
+        self._traffic.concealed_s += (missing - recovered) / RATE_HZ
         if invented:
             self._emit(self._decoder.conceal(invented))
         self._emit(bytes(2 * (missing - recovered - invented)))

@@ -12,6 +12,7 @@ CLOCK_HZ = 48_000
 
 _VERSION = 2
 _HEADER = struct.Struct("!BBHII")
+HEADER_BYTES = _HEADER.size
 _EXTENSION = struct.Struct("!HH")
 _RTCP_HEADER = struct.Struct("!BBH")
 _SENDER_INFO = struct.Struct("!IIIIII")
@@ -20,6 +21,7 @@ _SR, _RR, _SDES, _BYE = 200, 201, 202, 203
 _CNAME = 1
 _NTP_EPOCH_S = 2_208_988_800  # from 1900 to 1970
 _LOST_LIMIT = 0x7FFFFF
+_ROUND_TRIP_LIMIT_S = 30
 
 
 class MalformedPacketError(ValueError):
@@ -98,6 +100,15 @@ def ntp_now() -> int:
     """Return the present moment as a 64-bit NTP timestamp."""
     seconds, fraction_ns = divmod(time.time_ns(), 1_000_000_000)
     return (seconds + _NTP_EPOCH_S) << 32 | (fraction_ns << 32) // 1_000_000_000
+
+
+def round_trip_s(report: ReceptionReport) -> float | None:
+    """Return how long it is to the one who reports and back (RFC 3550, 6.4.1); ``None`` where that cannot be told."""
+    if report.last_sender_report == 0:
+        return None
+    units = ((ntp_now() >> 16) - report.last_sender_report - report.delay_since) & 0xFFFFFFFF
+    # A clock that was set meanwhile, or a report that makes no sense, gives some other moment of the 18 hours.
+    return units / 65_536 if units < _ROUND_TRIP_LIMIT_S * 65_536 else None
 
 
 def build_sender_report(

@@ -9,6 +9,8 @@ import asyncio
 import logging
 from typing import Protocol
 
+from oneinbox.core.load import LATENESS_BOUNDS_S, Buckets, Histogram
+
 _log = logging.getLogger(__name__)
 
 TICK_S = 0.02
@@ -35,6 +37,9 @@ class Ticker:
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = 0.0
         self._late_s = 0.0
+        self._lateness = Histogram(LATENESS_BOUNDS_S)
+        self.skipped = 0
+        """Ticks that did not happen at all."""
 
     def __len__(self) -> int:
         return len(self._members)
@@ -59,12 +64,20 @@ class Ticker:
         late_ms, self._late_s = self._late_s * 1000, 0.0
         return late_ms
 
+    @property
+    def lateness(self) -> Buckets:
+        """How late each tick so far was, by :data:`LATENESS_BOUNDS_S`."""
+        return self._lateness.state()
+
     def _fire(self) -> None:
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         self._late_s = max(self._late_s, now_s - self._due_s)
         due = 1 + max(0, int((now_s - self._due_s) / TICK_S))
         skipped = max(0, due - 1 - _CATCH_UP_TICKS)
+        for step in range(due - skipped):  # each that is made up for was due at its own time
+            self._lateness.observe(max(0.0, now_s - self._due_s - step * TICK_S))
+        self.skipped += skipped
         for step in range(due - skipped):
             self._tick_all(now_s, skipped if step == 0 else 0)
         self._due_s += due * TICK_S
