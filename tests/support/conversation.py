@@ -28,9 +28,10 @@ class Caller:
 
     WORD_S = 0.3
 
-    def __init__(self, conversation: Conversation, playout: FakePlayout) -> None:
+    def __init__(self, conversation: Conversation, playout: FakePlayout, volunteer: Callable[[], None]) -> None:
         self._conversation = conversation
         self._playout = playout
+        self._volunteer = volunteer
         self._voice_until_s = 0.0
         self.words: list[tuple[float, str]] = []
         """When each word has been said."""
@@ -40,6 +41,10 @@ class Caller:
         self.spoken: list[tuple[float, float, str]] = []
         """Utterances: start, end, text."""
         self.typed: list[tuple[float, str]] = []
+        self.ended_as: EndReason | None = None
+        """How the caller, or whoever is over the call, ended it."""
+        self._loop = asyncio.get_running_loop()
+        self._next_frame: asyncio.TimerHandle | None = None
 
     async def say(self, text: str) -> None:
         """Speak a sentence."""
@@ -48,6 +53,13 @@ class Caller:
         self.words += [(start_s + (at + 1) * self.WORD_S, word) for at, word in enumerate(words)]
         await self.make_sound(len(words) * self.WORD_S)
         self.spoken.append((start_s, now_s(), text))
+
+    async def whisper(self, text: str) -> None:
+        """Say words that only the recogniser hears, and that it tells of a moment later."""
+        words = text.split()
+        self.words += [(now_s() + (at + 1) * self.WORD_S, word) for at, word in enumerate(words)]
+        await asyncio.sleep(len(words) * self.WORD_S + 0.1)
+        self._volunteer()
 
     async def make_sound(self, seconds: float) -> None:
         """Cough, or let something fall: sound without words."""
@@ -81,21 +93,36 @@ class Caller:
         self.end(EndReason.USER_HANGUP)
 
     def end(self, reason: EndReason) -> None:
+        self.ended_as = self.ended_as or reason
         self._conversation.end(reason)
 
     def words_to_recognise(self) -> str:
-        return " ".join(word for at_s, word in self.words[self._recognised :] if at_s <= now_s() + 1e-6)
+        return " ".join(word for _, word in self.words[self._recognised : self.words_said()])
 
     def words_said(self) -> int:
-        return sum(1 for at_s, _ in self.words if at_s <= now_s() + 1e-6)
+        at_s = now_s() + 1e-6
+        said = len(self.words)
+        while said and self.words[said - 1][0] > at_s:
+            said -= 1
+        return said
 
     def recognised(self) -> None:
         self._recognised = self.words_said()
 
-    async def keep_microphone_open(self) -> None:
-        while True:
-            self._conversation.push_audio(LOUD if now_s() < self._voice_until_s - 1e-6 else SILENT)
-            await asyncio.sleep(FRAME_S)
+    def open_microphone(self) -> None:
+        """Send a frame every 20 ms from now on, until the microphone is closed."""
+        self._loop = asyncio.get_running_loop()
+        self._send_frame()
+
+    def close_microphone(self) -> None:
+        if self._next_frame is not None:
+            self._next_frame.cancel()
+            self._next_frame = None
+
+    def _send_frame(self) -> None:
+        at_s = self._loop.time()
+        self._conversation.push_audio(LOUD if at_s < self._voice_until_s - 1e-6 else SILENT)
+        self._next_frame = self._loop.call_at(at_s + FRAME_S, self._send_frame)
 
 
 Script = Callable[[Caller], Awaitable[None]]
@@ -213,18 +240,19 @@ async def _converse(scene: Scene) -> Outcome:
     events: list[AnyCallEvent] = []
     playout = FakePlayout()
     conversation = make_conversation(scene, emit=events.append, playout=playout)
-    caller = scene.stt.caller = Caller(conversation, playout)
+    caller = scene.stt.caller = Caller(conversation, playout, scene.stt.volunteer)
     if scene.prepared:
         await conversation.prepare()
     preparation = asyncio.get_running_loop().create_task(conversation.prepare()) if scene.preparing else None
     await asyncio.sleep(0.05 if scene.preparing else 0)
     started_s = now_s()
     async with asyncio.TaskGroup() as group:
-        microphone = group.create_task(caller.keep_microphone_open() if scene.microphone else asyncio.sleep(0))
+        if scene.microphone:
+            caller.open_microphone()
         script = group.create_task(_play(scene.script, caller))
         async with asyncio.timeout(scene.turns.max_duration_s + 30):
             reason = await conversation.run()
-        microphone.cancel()
+        caller.close_microphone()
         script.cancel()
     ended_s = now_s()
     if preparation is not None:

@@ -148,6 +148,14 @@ class FakeTts:
             await fault.strike(Stage.TTS)
 
 
+MISHEARD = "ish"
+
+
+def heard_right(word: str) -> str:
+    """Return the word that was said, where ``word`` is what a partial made of it."""
+    return word.removesuffix(MISHEARD)
+
+
 class FakeStt:
     """Hears the words that the caller has said so far; ``final_s`` after the speech has ended it gives them as final."""
 
@@ -157,22 +165,32 @@ class FakeStt:
         partial_s: float | None = 0.3,
         faults: Mapping[int, Fault] | None = None,
         mute: Sequence[int] = (),
+        *,
+        mishears: bool = False,
     ) -> None:
         self.final_s = final_s
         self.partial_s = partial_s
         self.faults = dict(faults or {})  # by the number of the utterance
         self.mute = mute  # utterances to which no final comes
+        self.mishears = mishears  # the last word of each partial is not what the final will have
         self.caller: Talker | None = None
         self.told: list[tuple[float, int]] = []  # how many of the caller's words were told by when
         self.utterances = 0
         self.opened = 0
+        self._stream: FakeSttStream | None = None
 
     async def prepare(self) -> None:
         await asyncio.sleep(0.01)
 
     def open(self) -> "FakeSttStream":
         self.opened += 1
-        return FakeSttStream(self)
+        self._stream = FakeSttStream(self)
+        return self._stream
+
+    def volunteer(self) -> None:
+        """Give a final for words in which the VAD heard no voice."""
+        if self._stream is not None:
+            self._stream.give_final()
 
     def note_told(self) -> None:
         assert self.caller is not None
@@ -211,18 +229,21 @@ class FakeSttStream:
             await asyncio.sleep(self._stt.partial_s)
             if words := self._heard_words():
                 self._stt.note_told()
-                self._results.put_nowait(SttPartial(text=words))
+                self._results.put_nowait(SttPartial(text=words + MISHEARD if self._stt.mishears else words))
 
     async def _final(self, number: int) -> None:
         await asyncio.sleep(self._stt.final_s)
         if (fault := self._stt.faults.get(number)) is not None:
             self._results.put_nowait(fault)
         elif number not in self._stt.mute:
-            text = self._heard_words()
-            assert self._stt.caller is not None
-            self._stt.note_told()
-            self._stt.caller.recognised()
-            self._results.put_nowait(SttFinal(text=text, confidence=0.9 if text else None))
+            self.give_final()
+
+    def give_final(self) -> None:
+        text = self._heard_words()
+        assert self._stt.caller is not None
+        self._stt.note_told()
+        self._stt.caller.recognised()
+        self._results.put_nowait(SttFinal(text=text, confidence=0.9 if text else None))
 
     async def results(self) -> AsyncIterator[SttResult]:
         while True:

@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
+_POLL_EVERY = 16
+
+
 class DeadlockError(Exception):
     """Nothing is scheduled and nothing can happen any more: in real time this would hang for ever."""
 
@@ -16,8 +19,14 @@ class _JumpingSelector(selectors.DefaultSelector):
     """Never waits: where it would, the loop's clock jumps ahead by that time."""
 
     loop: "VirtualLoop"
+    _skipped = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout:
+            self._skipped += 1
+            if self._skipped % _POLL_EVERY:  # asking the system at every step costs a tenth of a simulated call
+                self.loop.now_s += timeout
+                return []
         ready = super().select(0)
         if not ready:
             if timeout is None:

@@ -1,0 +1,171 @@
+"""What holds in every call. ``check(outcome)`` asserts all of it."""
+
+from itertools import pairwise
+
+from oneinbox.core.events import EndReason, Role
+from oneinbox.live.engine.barge_in import BargeIn
+from oneinbox.live.engine.lines import LINES
+from oneinbox.live.engine.turn_events import Line
+from tests.simulate.callers import HANG_UPS, REPLIES
+from tests.support.conversation import OWN_LINES, Caller, Outcome
+from tests.support.scripted import heard_right
+
+_FAILURES = {EndReason.STT_FAILED: "stt", EndReason.LLM_FAILED: "llm", EndReason.TTS_FAILED: "tts"}
+
+
+_HEARD_S = 0.1
+"""A shorter sound may fall between two windows of the VAD."""
+
+
+def check(outcome: Outcome) -> None:
+    """Assert every law."""
+    assert outcome.tasks_left == 0
+    check_end(outcome)
+    check_no_speaking_over_the_caller(outcome)
+    check_nothing_answered_but_words(outcome)
+    check_heard_truth(outcome)
+    check_stopped_by_words_alone(outcome)
+    check_no_turn_lost(outcome)
+    check_times(outcome)
+    check_no_long_silence(outcome)
+    check_the_page(outcome)
+
+
+def check_end(outcome: Outcome) -> None:
+    """The call ends once, for a reason that was there."""
+    turns, reason = outcome.scene.turns, outcome.reason
+    lasted_s = outcome.ended_s - outcome.started_s
+    assert lasted_s <= turns.max_duration_s + 0.1
+    match reason:
+        case EndReason.SILENCE_TIMEOUT:
+            sounds = [
+                *(end for start, end in outcome.caller.voiced if end - start > _HEARD_S),
+                *(at_s for at_s, _ in outcome.caller.typed),
+            ]
+            sounds += [frame[0] for frame in outcome.playout.frames[-1:]]
+            quiet_s = outcome.ended_s - max([s for s in sounds if s <= outcome.ended_s], default=outcome.started_s)
+            assert quiet_s >= min(turns.silence_timeout_s, lasted_s) - 0.3, quiet_s
+        case EndReason.MAX_DURATION:
+            assert lasted_s >= turns.max_duration_s - 0.1
+        case EndReason.END_CALL_PHRASE:
+            assert turns.end_call_phrases
+        case EndReason.AGENT_HANGUP | EndReason.STT_FAILED | EndReason.LLM_FAILED | EndReason.TTS_FAILED:
+            stage = _FAILURES.get(reason)
+            assert stage is None or stage in {fault for fault, _ in outcome.faults}
+        case _:
+            assert reason in HANG_UPS
+            assert reason is outcome.caller.ended_as
+
+
+def check_no_speaking_over_the_caller(outcome: Outcome) -> None:
+    confirm_s = BargeIn.from_sensitivity(outcome.scene.turns.interruption_sensitivity).confirm_s
+    stop_s = confirm_s + 0.12  # two windows of the VAD, rounded to frames
+    farewell = {at + 1 for at, text in enumerate(outcome.scene.tts.sentences) if text in LINES[Line.FAREWELL]}
+    for start_s, end_s in outcome.caller.voiced:
+        over = [f for f in outcome.frames_between(start_s + stop_s, end_s) if f[1] not in farewell]
+        assert not over, (start_s, over[0])
+
+
+def check_nothing_answered_but_words(outcome: Outcome) -> None:
+    said = {text for _, text in outcome.caller.typed}
+    words = {word for text in said for word in text.split()} | {word for _, word in outcome.caller.words}
+    for request in outcome.scene.llm.requests:
+        assert {heard_right(word) for word in request[-1].content.split()} <= words
+    replies = [message for message in outcome.messages if message.role is Role.AGENT]
+    answered = {message.turn for message in outcome.messages if message.role is Role.USER}
+    for reply in replies:
+        own = reply.turn == 0 or any(reply.content in line or line in reply.content for line in OWN_LINES)
+        assert own or reply.turn in answered, reply
+
+
+def check_heard_truth(outcome: Outcome) -> None:
+    """The agent's record is what was played; at each cut a word may hang on either side."""
+    played = outcome.words_played()
+    recorded = " ".join(outcome.said_by(Role.AGENT)).split()
+    parts = sum(
+        1 for number, samples in outcome.playout.heard.items() if samples < outcome.scene.tts.lengths[number - 1]
+    )
+    broken = sum(1 for stage, _ in outcome.faults if stage == "tts")  # the length of what broke off is estimated
+    assert abs(len(played) - len(recorded)) <= 2 * (parts + broken), (played, recorded)
+    if not parts and not broken:
+        assert recorded == played
+
+
+def check_stopped_by_words_alone(outcome: Outcome) -> None:
+    """Only words stop the agent for good; what is not stopped is said to its end, once."""
+    started_s = outcome.started_s
+    words_s = [at_s - started_s for at_s, _ in [*outcome.caller.words, *outcome.caller.typed]]
+    replies = [message for message in outcome.messages if message.role is Role.AGENT]
+    recorded_s = {caption.text: at_s for at_s, caption in outcome.page.captions if caption.from_agent and caption.final}
+    whole = [*(" ".join(reply.split()) for reply in REPLIES), *OWN_LINES, outcome.scene.first_message or ""]
+    for message in replies:
+        if message.interrupted:
+            until_s = recorded_s[message.content] - started_s + 0.001
+            words = any(message.start_s - 3.0 <= at_s <= until_s + Caller.WORD_S for at_s in words_s)
+            assert words or any(stage == "stt" for stage, _ in outcome.faults), message
+        elif not outcome.faults and message is not replies[-1]:
+            assert any(text and message.content.endswith(text) for text in whole), message
+
+
+def check_no_turn_lost(outcome: Outcome) -> None:
+    """Every word that the recogniser told of is on record, in order, once."""
+    if outcome.scene.stt.faults or outcome.scene.stt.mute:
+        return
+    told = max((count for at_s, count in outcome.scene.stt.told if at_s < outcome.ended_s - 0.01), default=0)
+    sure = [word for _, word in outcome.caller.words][:told]
+    recorded = [
+        heard_right(word)
+        for message in outcome.messages
+        if message.role is Role.USER and not message.typed
+        for word in message.content.split()
+    ]
+    everything = [word for _, word in outcome.caller.words]
+    assert recorded[: len(sure)] == sure, (sure, recorded)
+    assert recorded == everything[: len(recorded)], (everything, recorded)
+    typed = [m.content for m in outcome.messages if m.typed]
+    assert typed == [text for _, text in outcome.caller.typed][: len(typed)]
+    assert len(typed) >= sum(1 for at_s, _ in outcome.caller.typed if at_s < outcome.ended_s - 1e-6)
+
+
+def check_times(outcome: Outcome) -> None:
+    # a farewell goes on over what the caller says or types meanwhile
+    turns = [message.turn for message in outcome.messages if message.content not in LINES[Line.FAREWELL]]
+    assert turns == sorted(turns)
+    for message in outcome.messages:
+        assert -0.001 <= message.start_s <= message.end_s <= outcome.ended_s - outcome.started_s + 0.021, message
+        assert message.content.strip()
+    agent = [message for message in outcome.messages if message.role is Role.AGENT]
+    assert all(one.end_s <= other.start_s + 0.001 for one, other in pairwise(agent))
+
+
+def check_no_long_silence(outcome: Outcome) -> None:
+    """After words the agent is heard within 5 s, as long as its voice works and the model says something."""
+    if outcome.scene.tts.faults or any(not reply for reply in _replies(outcome)):
+        return
+    sounds = [*(start for start, _ in outcome.caller.voiced), outcome.ended_s]
+    for _, end_s, _ in outcome.caller.spoken:
+        if min(sound for sound in sounds if sound > end_s - 1e-6) - end_s > 6 and not outcome.caller.typed:
+            assert outcome.frames_between(end_s, end_s + 5.6), end_s
+
+
+def check_the_page(outcome: Outcome) -> None:
+    """The page reads what is recorded, and its agent "speaks" whenever it is heard."""
+    for role in Role.USER, Role.AGENT:
+        shown = [
+            caption.text for caption in outcome.page.last_captions().values() if caption.from_agent is (role is Role.AGENT)
+        ]  # fmt: skip
+        recorded = outcome.said_by(role)
+        assert [text for text in shown if text in recorded] == recorded, (shown, recorded)
+    states = [
+        (at_s, values["lk.agent.state"]) for at_s, values in outcome.page.attributes if "lk.agent.state" in values
+    ]
+    ends = [*(at_s for at_s, _ in states[1:]), float("inf")]
+    for (from_s, state), to_s in zip(states, ends, strict=True):
+        if state != "speaking":
+            heard = outcome.frames_between(from_s + 1e-6, to_s - 1e-6)
+            assert not heard, (state, from_s, heard[0])
+
+
+def _replies(outcome: Outcome) -> list[str]:
+    answered = {message.turn for message in outcome.messages if message.role is Role.AGENT}
+    return ["x" if message.turn in answered else "" for message in outcome.messages if message.role is Role.USER]
