@@ -9,6 +9,7 @@ import type {
   TranscriptSegment,
   VolumeLevels,
 } from "./events.js";
+import { forgetCall, holdCall, keepCall } from "./kept-call.js";
 import { LivekitRoom } from "./livekit-room.js";
 import type { RoomListener, RoomPort } from "./room-port.js";
 
@@ -43,7 +44,15 @@ export interface CallDevices {
   audioElement?: HTMLAudioElement | undefined;
 }
 
-export interface OneinboxCallOptions extends CallCallbacks, CallDevices {
+export interface ResumeOption {
+  /**
+   * The call outlives its page: after a reload in the same tab, `keptCall()` (or `OneInbox.resume()`) leads back into
+   * it. Leaving the page without coming back ends the call only when the server's grace (30 s by default) is over.
+   */
+  resumable?: boolean | undefined;
+}
+
+export interface OneinboxCallOptions extends CallCallbacks, CallDevices, ResumeOption {
   /** `server_url` of the call's answer. */
   serverUrl: string;
   /** `participant_token` of the same answer. Short-lived, and good for one call. */
@@ -69,6 +78,8 @@ export class OneinboxCall {
   #volumeTimer: ReturnType<typeof setInterval> | undefined;
   /** Rejects the `connect()` under way when the call is ended in the middle of it. */
   #giveUp: ((error: CallError) => void) | undefined;
+  /** Lets go of what only one tab may hold. */
+  #letGo: (() => void) | undefined;
 
   /** Throws `CallError` when `serverUrl` or `token` is missing. */
   constructor(options: OneinboxCallOptions) {
@@ -106,15 +117,17 @@ export class OneinboxCall {
     givenUp.catch(() => undefined); // it may reject when nobody waits for it any more
     this.#announce("connecting");
     this.#stopIfEnded();
-    const room = this.openRoom(this.#listener());
-    this.#room = room;
     try {
+      if (this.#options.resumable) await this.#hold();
+      const room = this.openRoom(this.#listener());
+      this.#room = room;
       const joined = room.join({
         serverUrl: this.#options.serverUrl,
         token: this.#options.token,
         microphone: this.#options.microphone ?? {},
         muted: this.#muted,
         audioElement: this.#options.audioElement,
+        resumable: this.#options.resumable ?? false,
       });
       await Promise.race([joined, givenUp]);
       this.#stopIfEnded();
@@ -186,9 +199,22 @@ export class OneinboxCall {
       suggestions: (phrases) => live(() => options.onSuggestions?.(phrases)),
       connection: (health) => live(() => options.onConnectionChange?.(health)),
       audioBlocked: () => live(() => options.onAudioBlocked?.()),
+      token: (token) => this.#keep(token),
       error: (error) => live(() => options.onError?.(error)),
       left: (info) => this.#finish(info),
     };
+  }
+
+  async #hold(): Promise<void> {
+    const letGo = await holdCall(this.#options.token);
+    if (this.#end) letGo();
+    this.#stopIfEnded();
+    this.#letGo = letGo;
+    this.#keep(this.#options.token);
+  }
+
+  #keep(token: string): void {
+    if (this.#options.resumable && !this.#end) keepCall({ serverUrl: this.#options.serverUrl, token });
   }
 
   async #setMuted(muted: boolean): Promise<void> {
@@ -216,6 +242,8 @@ export class OneinboxCall {
     this.#end = info;
     clearInterval(this.#volumeTimer);
     this.#leaving = this.#room?.leave();
+    if (this.#options.resumable) forgetCall();
+    this.#letGo?.();
     const { error } = info;
     if (error) protect(() => this.#options.onError?.(error));
     this.#giveUp?.(this.#endedError());

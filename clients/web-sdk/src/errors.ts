@@ -16,6 +16,8 @@ export type CallErrorReason =
   | "token_expired"
   /** The token has been used to join already: one token, one call. */
   | "token_used"
+  /** Another tab is in the call, or has taken it over. */
+  | "open_elsewhere"
   /** The token is missing, damaged, or not from this server. */
   | "token_invalid"
   /** The token's call is not there any more. */
@@ -53,6 +55,7 @@ const MENDS: Record<CallErrorReason, string> = {
   unsupported_browser: "Use a current Chrome, Edge, Firefox or Safari, with WebRTC not switched off.",
   token_expired: "Make a new call on your backend and connect with its token at once.",
   token_used: "Make a new call for every connection: a token joins once.",
+  open_elsewhere: "Go back to that tab, or end the call there.",
   token_invalid: "Pass server_url and participant_token of the same answer to POST /v1/calls/web, unchanged.",
   call_not_found: "Make a new call on your backend and connect with its token.",
   server_unreachable: "Check the network, and that the server runs at this address.",

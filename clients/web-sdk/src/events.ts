@@ -10,8 +10,9 @@ export type CallState = "idle" | "connecting" | "active" | "ended";
 export type AnnouncedCallState = Exclude<CallState, "idle">;
 
 /**
- * Why a call ended. The server's own words (the `end_reason` of the call's record) where it told them, and two of
- * this side's: `connect_failed` (it never became active) and `ended` (the server closed it and did not say why).
+ * Why a call ended. The server's own words (the `end_reason` of the call's record) where it told them, and three of
+ * this side's: `connect_failed` (it never became active), `open_elsewhere` (another tab took it over) and `ended` (the
+ * server closed it and did not say why).
  */
 export type EndReason =
   | "user_hangup"
@@ -29,6 +30,7 @@ export type EndReason =
   | "server_shutdown"
   | "internal_error"
   | "connect_failed"
+  | "open_elsewhere"
   | "ended"
   // a newer server may know more: keep the list above for completion, accept any
   | (string & {});

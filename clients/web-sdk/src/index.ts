@@ -1,4 +1,10 @@
-export { type CallCallbacks, type CallDevices, OneinboxCall, type OneinboxCallOptions } from "./call.js";
+export {
+  type CallCallbacks,
+  type CallDevices,
+  OneinboxCall,
+  type OneinboxCallOptions,
+  type ResumeOption,
+} from "./call.js";
 export { CallError, type CallErrorDetail, type CallErrorReason } from "./errors.js";
 export type {
   AgentState,
@@ -10,6 +16,7 @@ export type {
   TranscriptSegment,
   VolumeLevels,
 } from "./events.js";
+export { type KeptCall, keptCall } from "./kept-call.js";
 export {
   OneInbox,
   type OneInboxEvents,

@@ -64,6 +64,11 @@ export function endOf(reason: DisconnectReason | undefined, told: string | undef
     case DisconnectReason.ROOM_CLOSED:
     case DisconnectReason.PARTICIPANT_REMOVED:
       return { reason: "ended" };
+    case DisconnectReason.DUPLICATE_IDENTITY:
+      return {
+        reason: "open_elsewhere",
+        error: new CallError("open_elsewhere", "Another tab has taken the call over"),
+      };
     case DisconnectReason.SERVER_SHUTDOWN:
       return {
         reason: "server_shutdown",

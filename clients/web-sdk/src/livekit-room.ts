@@ -28,11 +28,15 @@ const CLOSE_TIMEOUT_MS = 2_000;
 /** Tries to restore a lost line: about 25 s in all, a little less than the server waits for us. */
 const RECONNECT_DELAYS_MS = [0, 300, 1_200, 2_700, 4_800, 5_000, 5_000, 5_000];
 
+/** How long, and how often, a page that was loaded anew tries a token that the page before still uses. */
+const TAKE_OVER_TIMEOUT_MS = 3_000;
+const TAKE_OVER_DELAY_MS = 300;
+
 type Meter = Pick<VolumeMeter, "watch" | "unwatch" | "levels" | "resume" | "close">;
 
 /** What the room is made of; tests put their own parts here. */
 export interface RoomParts {
-  newRoom(): Room;
+  newRoom(options: { disconnectOnPageLeave: boolean }): Room;
   openMicrophone(constraints: AudioCaptureOptions): Promise<LocalAudioTrack>;
   newMeter(): Meter;
   newAudioElement(): HTMLAudioElement;
@@ -46,7 +50,7 @@ export interface RoomParts {
 export class LivekitRoom implements RoomPort {
   readonly #listener: RoomListener;
   readonly #parts: RoomParts;
-  readonly #room: Room;
+  #room!: Room;
   readonly #captions: Captions;
   readonly #agentHeard: Deferred<void>;
   /** Rejects the join under way when the room is lost in the middle of it. */
@@ -70,15 +74,15 @@ export class LivekitRoom implements RoomPort {
   constructor(listener: RoomListener, parts: RoomParts = browserParts) {
     this.#listener = listener;
     this.#parts = parts;
-    this.#room = parts.newRoom();
     this.#captions = new Captions((segment) => listener.transcript(segment));
     this.#agentHeard = deferred();
     this.#lost = deferred();
-    this.#listen();
   }
 
   async join(options: JoinOptions): Promise<void> {
     this.#muted = options.muted;
+    this.#room = this.#parts.newRoom({ disconnectOnPageLeave: !options.resumable });
+    this.#listen();
     try {
       this.#parts.checkPage();
       this.#meter = this.#parts.newMeter();
@@ -145,11 +149,29 @@ export class LivekitRoom implements RoomPort {
     this.#opening = microphone.catch(() => undefined);
     if (!quiet) await microphone;
     if (this.#left) throw endedMeanwhile();
-    const connected = this.#room.connect(options.serverUrl, options.token);
+    const connected = this.#enter(options);
     connected.catch(() => undefined); // where the microphone fails first, that is the error to tell
     const [opened] = await Promise.all([microphone, connected]);
     for (const participant of this.#room.remoteParticipants.values()) this.#readAttributes(participant);
     return opened;
+  }
+
+  /** Connect. The page before may not be gone yet in the server's eyes: then its token is used for a moment longer. */
+  async #enter({ serverUrl, token, resumable }: JoinOptions): Promise<void> {
+    const giveUpAt = Date.now() + TAKE_OVER_TIMEOUT_MS;
+    for (;;) {
+      // every attempt has an engine of its own
+      this.#room.engine?.on("tokenRefreshed", (fresh) => this.#listener.token(fresh));
+      try {
+        await this.#room.connect(serverUrl, token);
+        return;
+      } catch (error) {
+        const used = fromJoin(error, serverUrl, token).reason === "token_used";
+        if (!resumable || !used || this.#left || Date.now() > giveUpAt) throw error;
+      }
+      await new Promise((done) => setTimeout(done, TAKE_OVER_DELAY_MS));
+      if (this.#left) throw endedMeanwhile();
+    }
   }
 
   async #openMicrophone(constraints: MediaTrackConstraints): Promise<LocalAudioTrack> {
@@ -269,16 +291,19 @@ export class LivekitRoom implements RoomPort {
     const element = this.#audioElement;
     if (element) element.srcObject = null;
     if (this.#ownsAudioElement) element?.remove();
-    const bye = Promise.all([this.#room.disconnect(), this.#meter?.close()]);
+    const bye = Promise.all([this.#room?.disconnect(), this.#meter?.close()]);
     // a goodbye that fails or hangs leaves nothing that the page can still see
     await within(GOODBYE_TIMEOUT_MS, bye, "").catch(() => undefined);
   }
 }
 
 const browserParts: RoomParts = {
-  newRoom() {
+  newRoom({ disconnectOnPageLeave }) {
     setLogLevel(LogLevel.error);
-    return new Room({ reconnectPolicy: new DefaultReconnectPolicy(RECONNECT_DELAYS_MS) });
+    return new Room({
+      disconnectOnPageLeave,
+      reconnectPolicy: new DefaultReconnectPolicy(RECONNECT_DELAYS_MS),
+    });
   },
   openMicrophone: (constraints) => createLocalAudioTrack(constraints),
   newMeter: () => new VolumeMeter(),

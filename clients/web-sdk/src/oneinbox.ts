@@ -1,5 +1,5 @@
 import { defaultBaseUrl } from "./base-url.js";
-import { type CallDevices, OneinboxCall, type OneinboxCallOptions } from "./call.js";
+import { type CallDevices, OneinboxCall, type OneinboxCallOptions, type ResumeOption } from "./call.js";
 import { asCallError, CallError } from "./errors.js";
 import type {
   AgentState,
@@ -10,6 +10,7 @@ import type {
   TranscriptSegment,
   VolumeLevels,
 } from "./events.js";
+import { keptCall } from "./kept-call.js";
 import { requestToken } from "./token-request.js";
 
 /** What `on` listens to, and what each listener is given. */
@@ -30,7 +31,7 @@ export interface OneInboxOptions {
   baseUrl?: string | undefined;
 }
 
-export interface StartOptions extends CallDevices {
+export interface StartOptions extends CallDevices, ResumeOption {
   /** Fill `{{name}}` in the agent's prompt and first message. */
   variables?: Record<string, unknown> | undefined;
   /** Kept on the call's record. */
@@ -38,10 +39,13 @@ export interface StartOptions extends CallDevices {
 }
 
 /** A call that a backend has made: `server_url` and `participant_token` of its answer. */
-export interface StartWithToken extends CallDevices {
+export interface StartWithToken extends CallDevices, ResumeOption {
   serverUrl: string;
   token: string;
 }
+
+/** Why a call cannot be gone on with that is over. */
+const OVER: ReadonlySet<string> = new Set(["call_not_found", "token_expired", "token_used", "ended"]);
 
 /** One call from `start()` to its end: its making, then the call itself. */
 interface Attempt {
@@ -118,6 +122,23 @@ export class OneInbox {
       throw failure;
     }
     await attempt.call.connect();
+  }
+
+  /**
+   * Go on with the call that this tab was in before its page was reloaded, where it was started with `resumable`.
+   * Resolves with whether there was one: false too where it has ended meanwhile. Rejects with `CallError`, with
+   * `open_elsewhere` where another tab is in the call. What was said so far comes again as `transcript`.
+   */
+  async resume(devices: CallDevices = {}): Promise<boolean> {
+    const kept = keptCall();
+    if (!kept) return false;
+    try {
+      await this.start({ ...devices, ...kept, resumable: true });
+      return true;
+    } catch (error) {
+      if (error instanceof CallError && OVER.has(error.reason)) return false;
+      throw error;
+    }
   }
 
   /** End the call. Safe at any time, and more than once. */
@@ -206,7 +227,11 @@ export class OneInbox {
     return granted;
   }
 
-  #newCall(attempt: Attempt, { serverUrl, token }: StartWithToken, devices: CallDevices): OneinboxCall {
+  #newCall(
+    attempt: Attempt,
+    { serverUrl, token }: StartWithToken,
+    devices: CallDevices & ResumeOption,
+  ): OneinboxCall {
     const tell = <Name extends keyof OneInboxEvents>(name: Name) => {
       return (value: OneInboxEvents[Name]): void => this.#emit(name, value);
     };
@@ -215,6 +240,7 @@ export class OneInbox {
       token,
       microphone: devices.microphone,
       audioElement: devices.audioElement,
+      resumable: devices.resumable,
       onStateChange: (state) => this.#announce(attempt, state),
       onTranscript: tell("transcript"),
       onAgentState: tell("agentState"),

@@ -24,6 +24,8 @@ export interface JoinOptions {
   microphone: MediaTrackConstraints;
   muted: boolean;
   audioElement: HTMLAudioElement | undefined;
+  /** The call outlives this page: leaving the page does not end it, and the token may have let in an earlier page. */
+  resumable: boolean;
 }
 
 /** What a room tells the call. Methods return at once and do not throw. */
@@ -34,6 +36,8 @@ export interface RoomListener {
   connection(health: ConnectionHealth): void;
   /** The browser plays no sound before a click: `startAudio` from one. */
   audioBlocked(): void;
+  /** A newer token with which a later page can come back into the call. */
+  token(token: string): void;
   /** Something failed, and the call goes on. */
   error(error: CallError): void;
   /** The joined room is gone, not by `leave`. Called once, after `join` resolved. */

@@ -33,6 +33,7 @@ describe("connecting", () => {
       microphone: { deviceId: "mic" },
       muted: false,
       audioElement,
+      resumable: false,
     });
   });
 

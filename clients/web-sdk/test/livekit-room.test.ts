@@ -11,7 +11,9 @@ type StreamHandler = (stream: unknown, from: { identity: string }) => void;
 /** As much of livekit-client's Room as we use. The test connects it, and speaks as the server. */
 class FakeLivekitRoom extends EventEmitter {
   readonly calls: string[] = [];
+  endsWithPage: boolean | undefined;
   readonly streams = new Map<string, StreamHandler>();
+  readonly engine = new EventEmitter();
   readonly remoteParticipants = new Map<string, { identity: string; attributes: Record<string, string> }>();
   readonly localParticipant = {
     identity: "user-1",
@@ -80,6 +82,7 @@ function setUp({ allowed = true, openMicrophone, play, checkPage }: Setup = {}) 
     suggestions: (phrases) => told.push(["suggestions", phrases]),
     connection: (health) => told.push(["connection", health]),
     audioBlocked: () => told.push("audioBlocked"),
+    token: (token) => told.push(["token", token]),
     error: (error) => told.push(["error", error.reason]),
     left: (info) => told.push(["left", info.reason, info.error?.reason]),
   };
@@ -103,7 +106,10 @@ function setUp({ allowed = true, openMicrophone, play, checkPage }: Setup = {}) 
     close: async () => void server.calls.push("meter closed"),
   };
   const parts: RoomParts = {
-    newRoom: () => server as unknown as Room,
+    newRoom: ({ disconnectOnPageLeave }) => {
+      server.endsWithPage = disconnectOnPageLeave;
+      return server as unknown as Room;
+    },
     openMicrophone: async () => {
       server.calls.push("open microphone");
       return (await (openMicrophone ?? (async () => microphone))()) as never;
@@ -121,10 +127,69 @@ function setUp({ allowed = true, openMicrophone, play, checkPage }: Setup = {}) 
       microphone: {},
       muted: false,
       audioElement: undefined,
+      resumable: false,
       ...options,
     });
   return { room, server, told, join, microphone, element };
 }
+
+describe("a call that outlives its page", () => {
+  const used = () => ConnectionError.notAllowed("token already used", 401);
+
+  it("is not ended by leaving the page; any other is", async () => {
+    for (const resumable of [true, false]) {
+      const { server, join } = setUp();
+      void join({ resumable }).catch(() => undefined);
+      await settle();
+      assert.equal(server.endsWithPage, !resumable);
+    }
+  });
+
+  it("tells of newer tokens", async () => {
+    const { server, told, join } = setUp();
+    void join({ resumable: true });
+    await settle();
+    server.engine.emit("tokenRefreshed", "newer");
+    assert.deepEqual(told, [["token", "newer"]]);
+  });
+
+  it("tries again while the page before still holds the token", async () => {
+    const { server, join } = setUp();
+    const joined = join({ resumable: true });
+    await settle();
+    server.refuse(used());
+    await new Promise((done) => setTimeout(done, 350));
+    assert.equal(server.calls.filter((one) => one.startsWith("connect")).length, 2);
+    server.letIn();
+    server.sendAgentAudio();
+    await joined;
+  });
+
+  it("gives up at once where it is not to be resumed, or for another reason", async () => {
+    for (const [resumable, error, reason] of [
+      [false, used(), "token_used"],
+      [true, ConnectionError.notAllowed("the call is over", 401), "call_not_found"],
+    ] as const) {
+      const { server, join } = setUp();
+      const joined = join({ resumable });
+      await settle();
+      server.refuse(error);
+      await assert.rejects(joined, (thrown: CallError) => thrown.reason === reason);
+      assert.equal(server.calls.filter((one) => one.startsWith("connect")).length, 1);
+    }
+  });
+
+  it("ends here when another tab takes it over", async () => {
+    const { server, told, join } = setUp();
+    const joined = join({ resumable: true });
+    await settle();
+    server.letIn();
+    server.sendAgentAudio();
+    await joined;
+    server.emit(RoomEvent.Disconnected, DisconnectReason.DUPLICATE_IDENTITY);
+    assert.deepEqual(told, [["left", "open_elsewhere", "open_elsewhere"]]);
+  });
+});
 
 const settle = () => new Promise(setImmediate);
 
