@@ -63,6 +63,18 @@ class TurnSpec(msgspec.Struct, frozen=True, kw_only=True):
     interruption_sensitivity: float = 0.5
     responsiveness: float = 0.5
     end_call_phrases: tuple[str, ...] = ()
+    first_message_interruptible: bool = True
+    """Whether the caller's voice can interrupt the first message."""
+    reminder_count: int = 0
+    """How often a silent caller is asked whether they are still there."""
+    reminder_after_s: float = 0.0
+    """After how much silence; 0: what is even before the silence timeout."""
+    reminders: tuple[str, ...] = ()
+    """What is said then, in turn; empty: the language's own line."""
+    acknowledgement_phrases: tuple[str, ...] | None = None
+    """What the caller may say without stopping the agent; ``None``: what the language has."""
+    interruption_phrases: tuple[str, ...] | None = None
+    """What stops the agent at once; ``None``: what the language has."""
 
 
 class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from oneinbox.core.events import AnyCallEvent, EndReason, LatencyMeasured, MessageAdded, ProviderFailed, Role
 from oneinbox.core.spec import CallSpec, LlmSpec, SttSpec, ToolSpec, TtsSpec, TurnSpec
 from oneinbox.live.engine.faults import Patience
-from oneinbox.live.engine.lines import FILLERS, LINES
 from oneinbox.live.engine.loop import Conversation
+from oneinbox.live.engine.phrasebook import ENGLISH
 from oneinbox.live.engine.ports import HEARD_FRAME_BYTES
+from oneinbox.live.engine.turn_events import Line
 from tests.support.scripted import FRAME_S, FakeLlm, FakePage, FakePlayout, FakeStt, FakeTts, FakeVad
 from tests.support.virtual_time import now_s, run_virtually
 
@@ -131,7 +132,11 @@ Script = Callable[[Caller], Awaitable[None]]
 
 
 def make_spec(
-    *, first_message: str | None = None, tools: tuple[ToolSpec, ...] = (), turns: TurnSpec | None = None
+    *,
+    first_message: str | None = None,
+    tools: tuple[ToolSpec, ...] = (),
+    turns: TurnSpec | None = None,
+    language: str = "en",
 ) -> CallSpec:
     return CallSpec(
         call_id="call_test",
@@ -142,7 +147,7 @@ def make_spec(
         identity="caller",
         first_message=first_message,
         llm=LlmSpec(provider="fake-llm", system_prompt="Be kind."),
-        stt=SttSpec(provider="fake-stt"),
+        stt=SttSpec(provider="fake-stt", language=language),
         tts=TtsSpec(provider="fake-tts"),
         turns=turns or TurnSpec(),
         tools=tools,
@@ -162,6 +167,8 @@ class Scene:
     tools: tuple[ToolSpec, ...] = ()
     patience: Patience = field(default_factory=Patience)
     page: FakePage = field(default_factory=FakePage)
+    playout: FakePlayout = field(default_factory=FakePlayout)
+    language: str = "en"
     prepared: bool = True
     preparing: bool = False  # the call begins while it is still being prepared
     microphone: bool = True
@@ -219,7 +226,7 @@ class Outcome:
 
 def make_conversation(scene: Scene, *, emit: Callable[[AnyCallEvent], None], playout: FakePlayout) -> Conversation:
     return Conversation(
-        make_spec(first_message=scene.first_message, tools=scene.tools, turns=scene.turns),
+        make_spec(first_message=scene.first_message, tools=scene.tools, turns=scene.turns, language=scene.language),
         stt=scene.stt,
         llm=scene.llm,
         tts=scene.tts,
@@ -238,7 +245,7 @@ def converse(scene: Scene) -> Outcome:
 
 async def _converse(scene: Scene) -> Outcome:
     events: list[AnyCallEvent] = []
-    playout = FakePlayout()
+    playout = scene.playout
     conversation = make_conversation(scene, emit=events.append, playout=playout)
     caller = scene.stt.caller = Caller(conversation, playout, scene.stt.volunteer)
     if scene.prepared:
@@ -268,4 +275,6 @@ async def _play(script: Script, caller: Caller) -> None:
     await script(caller)
 
 
+LINES = {line: ENGLISH.line(line) for line in Line if line is not Line.GREETING}
+FILLERS = (*ENGLISH.fillers, *ENGLISH.patience)
 OWN_LINES = {*LINES.values(), *FILLERS}

@@ -18,6 +18,11 @@ class TurnSettings(msgspec.Struct, frozen=True, kw_only=True):
     barge_in: BargeIn = BargeIn()
     silence_timeout_s: float = 10.0
     """Ends the call when both sides have been silent for this long; 0: never."""
+    reminders: int = 0
+    """How often the agent asks a silent caller whether they are still there ..."""
+    reminder_after_s: float = 5.0
+    """... each time after this much more silence."""
+    greeting_interruptible: bool = True
     max_duration_s: float = 600.0
     end_call_phrases: tuple[str, ...] = ()
 
@@ -31,6 +36,8 @@ class Floor:
         self._agent = AgentSide(on_move)
         self._now_s = 0.0
         self._silent_since_s = 0.0
+        self._silent_before_s = 0.0  # the silence that a reminder interrupted
+        self._reminded: int = 0  # reminders since the caller's last turn
         self._turn: int = 0
         self._decided: DecidedTurn | None = None
         self._late_final = False  # the decided turn's final transcript is still to come
@@ -49,27 +56,34 @@ class Floor:
         if self._agent.reply_id is None:
             self._prepare("" if turn.recorded else turn.text, self._turn)
         self._become_due()
-        self._agent.release(turn.end_s)
+        self._agent.release(self._now_s)
 
     def _prepare(self, text: str, turn: int) -> None:
         reply_id = self._agent.begin_reply(normalised(text))
         self._do(ev.Prepare(reply_id, turn, text))
 
-    def _say(self, line: ev.Line) -> None:
+    def _say(self, line: ev.Line, time: int = 0) -> None:
         reply_id = self._agent.begin_reply("", line)
         self._agent.released = True
         self._become_due()
-        self._do(ev.Say(reply_id, self._turn, line))
+        self._do(ev.Say(reply_id, self._turn, line, time))
+
+    @property
+    def _deaf(self) -> bool:
+        """Whether the agent says something that the caller's voice does not interrupt."""
+        protected = self._agent.line is ev.Line.GREETING and not self._settings.greeting_interruptible
+        return protected or self._ending is not None
 
     def _become_due(self) -> None:
-        self._agent.move(Signal.DUE_OVER_SOUND if self._caller.sounding and not self._ending else Signal.DUE)
+        self._agent.move(Signal.DUE_OVER_SOUND if self._caller.sounding and not self._deaf else Signal.DUE)
 
     def _close_reply(self) -> None:
         self._settle()
         if self._agent.reply_id is not None:
             self._do(ev.Close(self._agent.reply_id))
+        # a reminder's own time does not count, and does not take the caller's silence back
+        self._silent_since_s = self._now_s - (self._silent_before_s if self._agent.line is ev.Line.REMINDER else 0.0)
         self._agent.forget_reply()
-        self._silent_since_s = self._now_s
         self._agent.move(Signal.DONE)
 
     def _fail_call(self, reason: EndReason, *, farewell: bool = True) -> None:
@@ -100,6 +114,7 @@ class Floor:
         if turn.recorded:
             return
         turn.recorded = True
+        self._reminded = 0
         self._do(
             ev.ShowUser(self._turn, turn.text, final=True),
             ev.RecordUser(self._turn, turn.text, turn.start_s, turn.end_s, turn.confidence, typed=turn.typed),

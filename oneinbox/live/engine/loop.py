@@ -27,7 +27,7 @@ from oneinbox.live.engine.ear import Ear
 from oneinbox.live.engine.endpointing import Endpointing
 from oneinbox.live.engine.faults import Patience
 from oneinbox.live.engine.floor import TurnSettings
-from oneinbox.live.engine.lines import LINES
+from oneinbox.live.engine.phrasebook import phrasebook
 from oneinbox.live.engine.ports import Caption, Llm, Page, Playout, Stt, Suggestions, Tts, Vad, VadStream
 from oneinbox.live.engine.speaker import Speaker, show_suggestions
 from oneinbox.live.engine.transcript import History
@@ -36,15 +36,26 @@ from oneinbox.live.engine.turns import TurnMachine
 _log = logging.getLogger(__name__)
 
 _SHORTEST_TIMER_S = 0.001
+_REMINDER_AFTER_S = 10.0
+"""Where nothing says when: neither the agent nor a silence timeout to share."""
 
 
 def turn_settings(spec: CallSpec) -> TurnSettings:
     """Return how this call takes turns."""
-    turns = spec.turns
+    turns, phrases = spec.turns, phrasebook(spec.stt.language)
+    own_acknowledgements, own_interruptions = turns.acknowledgement_phrases, turns.interruption_phrases
+    shared_s = turns.silence_timeout_s / (turns.reminder_count + 1)
     return TurnSettings(
         endpointing=Endpointing.from_responsiveness(turns.responsiveness),
-        barge_in=BargeIn.from_sensitivity(turns.interruption_sensitivity),
+        barge_in=BargeIn.from_sensitivity(
+            turns.interruption_sensitivity,
+            acknowledgements=phrases.acknowledgements if own_acknowledgements is None else own_acknowledgements,
+            interruptions=phrases.interruptions if own_interruptions is None else own_interruptions,
+        ),
         silence_timeout_s=turns.silence_timeout_s,
+        reminders=turns.reminder_count,
+        reminder_after_s=turns.reminder_after_s or shared_s or _REMINDER_AFTER_S,
+        greeting_interruptible=turns.first_message_interruptible,
         max_duration_s=turns.max_duration_s,
         end_call_phrases=turns.end_call_phrases,
     )
@@ -261,6 +272,7 @@ class Conversation:
             ev.Say: speaker.say,
             ev.Release: speaker.release,
             ev.Fill: speaker.fill,
+            ev.Unstick: speaker.unstick,
             ev.Commit: speaker.commit,
             ev.Drop: speaker.drop,
             ev.Cut: speaker.cut,
@@ -276,10 +288,13 @@ class Conversation:
 
     def _show_user(self, order: ev.ShowUser) -> None:
         segment_id = self._segments.setdefault(order.turn, new_id("seg"))
+        if order.final:
+            del self._segments[order.turn]
         self._page.show_caption(Caption(segment_id=segment_id, from_agent=False, text=order.text, final=order.final))
 
     def _record_user(self, order: ev.RecordUser) -> None:
-        self._history.add_user(order.text)
+        if not order.aside:
+            self._history.add_user(order.text)
         started_s = self._speaker.started_s
         self._emit(
             MessageAdded(
@@ -302,7 +317,7 @@ class Conversation:
         if self._over.done():
             return
         if reason is EndReason.TTS_FAILED:
-            self._speaker.show_line(LINES[ev.Line.FAREWELL])
+            self._speaker.show_line(phrasebook(self._spec.stt.language).farewell)
         self._over.set_result(reason)
 
 

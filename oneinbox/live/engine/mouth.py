@@ -11,6 +11,7 @@ from oneinbox.live.engine.transcript import heard_text
 SETTLED_FRAMES = 15
 """After 300 ms a reply has begun to be heard; cut before, it has said no word."""
 _CAPTION_FRAMES = 10
+_PLAYING_FRAMES = 50
 _LOW_SAMPLES = 4 * SPOKEN_RATE_HZ
 """With less than this in the queue the next sentences are begun."""
 
@@ -41,6 +42,7 @@ class Mouth:
         self._base_samples = 0
         self._frames = 0
         self._dry = False
+        self._empty = True
 
     def begin(self, reply: Reply) -> None:
         """Take up a reply; the one before was finished or stopped."""
@@ -49,6 +51,13 @@ class Mouth:
         self._base_samples = self._playout.played_samples
         self._frames = 0
         self._dry = False
+        self._empty = True
+
+    def note_written(self) -> None:
+        """Audio of the reply was queued."""
+        if self.reply is not None and (self._empty or self._dry):
+            self._empty = False
+            self._tell(ev.Queued(self._now_s(), self.reply.reply_id))
 
     def stop(self) -> str:
         """Stop the reply at the present sample; return the words that were heard of it."""
@@ -79,6 +88,8 @@ class Mouth:
             self._tell(ev.Sounded(self.last_frame_s, reply.reply_id))
         if self._frames == SETTLED_FRAMES:
             self._tell(ev.Settled(self.last_frame_s, reply.reply_id))
+        elif self._frames % _PLAYING_FRAMES == 0:
+            self._tell(ev.Playing(self.last_frame_s, reply.reply_id))
         if self.reply is not reply:
             return
         queued = self._playout.queued_samples

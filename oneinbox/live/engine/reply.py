@@ -89,6 +89,8 @@ class Reply:
         self.ttfb_s: float | None = None
         """From handing the first sentence to the voice to its first audio."""
         self.written_samples = 0
+        self.filled = 0
+        """How often it was asked to say that it is slow."""
         self._parts = parts
         self._spec = spec
         self._tts = tts
@@ -136,16 +138,29 @@ class Reply:
             if task is not None:
                 task.cancel()
 
-    def fill(self, text: str) -> None:
-        """Say ``text`` before the next sentence that has no audio yet."""
+    @property
+    def begun(self) -> bool:
+        """Whether some of it, not only a filler, was handed on."""
+        return self._begun
+
+    def fill(self, text: str) -> bool:
+        """Say ``text`` before the next sentence that has no audio yet; return whether it will be said.
+
+        The first time it is not where the reply's own sound is under way already.
+        """
         if self._dropped or self.complete:
-            return
+            return False
+        self.filled += 1
+        under_way = any(sentence.task is not None and not sentence.done for sentence in self.sentences)
+        if self.filled == 1 and under_way:
+            return False
         at = self._flushed
         while at < len(self.sentences) and self.sentences[at].samples:
             at += 1
         sentence = _Sentence(text, filler=True)
         self.sentences.insert(at, sentence)
         self._start_voice(sentence)
+        return True
 
     def update(self) -> None:
         """Hand on what can be, and begin the next sentences where that is due."""

@@ -106,6 +106,11 @@ class AgentSide:
         self.settled = False
         """The reply has begun to be heard."""
         self.waiting_since_s: float | None = None
+        """Since when the reply should be heard and has nothing to play."""
+        self.queued = False
+        """There is, or was, audio of the reply to play."""
+        self.fillers = 0
+        """How often the caller was asked to wait for the reply."""
         self._replies = 0
         self._level = ev.Level.FULL
         self._shown = ev.AgentState.INITIALIZING
@@ -157,5 +162,6 @@ class AgentSide:
     def forget_reply(self) -> None:
         """There is no reply any more."""
         self.reply_id, self.reply_key, self.line = None, "", None
-        self.released = self.settled = False
+        self.released = self.settled = self.queued = False
         self.waiting_since_s = None
+        self.fillers = 0

@@ -5,15 +5,15 @@ import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
-from oneinbox.core.errors import ProviderError
+from oneinbox.core.errors import ProviderError, ProviderErrorKind, Stage
 from oneinbox.core.events import AnyCallEvent, GreetingStarted, LatencyMeasured, MessageAdded, Role
 from oneinbox.core.ids import new_id
 from oneinbox.core.spec import CallSpec
 from oneinbox.live.engine import turn_events as ev
 from oneinbox.live.engine.ear import Spawn
 from oneinbox.live.engine.faults import Patience
-from oneinbox.live.engine.lines import FILLERS, LINES
 from oneinbox.live.engine.mouth import Mouth
+from oneinbox.live.engine.phrasebook import phrasebook
 from oneinbox.live.engine.ports import Caption, ChatMessage, Llm, Page, Playout, ReplyPart, TextDelta, Tts
 from oneinbox.live.engine.reply import Reply
 from oneinbox.live.engine.transcript import History
@@ -60,6 +60,8 @@ class Speaker:
         self._asked: dict[int, Sequence[ChatMessage]] = {}
         self._lines: dict[int, str] = {}
         self._segments: dict[int, str] = {}
+        self._shown: dict[str, str] = {}  # what each segment that is not final shows
+        self._phrases = phrasebook(spec.stt.language)
         self._greeting: Reply | None = None
         self._greeting_id: int | None = None
         self._fillers = 0
@@ -79,6 +81,7 @@ class Speaker:
         """Queue audio of the reply that is being heard."""
         if reply is self._mouth.reply:
             self._playout.write(pcm)
+            self._mouth.note_written()
 
     def queued_samples(self, reply: Reply) -> int:
         """Return how much of the reply was handed on and not heard yet."""
@@ -123,7 +126,7 @@ class Speaker:
     def say(self, order: ev.Say) -> None:
         """Speak a line at once."""
         greeting, self._greeting = self._greeting, None
-        text = LINES.get(order.line) or self._spec.first_message or ""
+        text = self._text_of(order)
         if order.line is ev.Line.GREETING:
             self._greeting_id = order.reply_id
         if order.line is ev.Line.GREETING and greeting is not None and greeting.error is None:
@@ -145,8 +148,21 @@ class Speaker:
 
     def fill(self, order: ev.Fill) -> None:
         """Ask the caller for a moment."""
-        self._replies[order.reply_id].fill(FILLERS[self._fillers % len(FILLERS)])
-        self._fillers += 1
+        reply = self._replies[order.reply_id]
+        texts = self._phrases.patience if reply.filled or reply.begun else self._phrases.fillers
+        if reply.fill(texts[self._fillers % len(texts)]):
+            self._fillers += 1
+
+    def unstick(self, order: ev.Unstick) -> None:
+        """Open the mouth again, and report that nothing was played."""
+        self._playout.set_gain(1.0)
+        self._playout.resume()
+        if (reply := self._replies.get(order.reply_id)) is not None:
+            reply.update()
+        detail = "nothing is being played although there is speech to play"
+        self._fault(
+            ProviderError(self._spec.tts.provider, Stage.TTS, ProviderErrorKind.TIMEOUT, detail, retryable=True)
+        )
 
     def commit(self, order: ev.Commit) -> None:
         """The reply's turn is certain: tell the model, measure, show the suggestions."""
@@ -182,6 +198,14 @@ class Speaker:
         if not heard and reply.error is not None and line:
             self.show_line(line)  # it could not be said: the page at least explains the silence
         self._record(reply, heard, interrupted=False)
+
+    def _text_of(self, order: ev.Say) -> str:
+        if order.line is ev.Line.GREETING:
+            return self._spec.first_message or ""
+        own = self._spec.turns.reminders
+        if order.line is ev.Line.REMINDER and own:
+            return own[order.time % len(own)]
+        return self._phrases.line(order.line)
 
     def show_line(self, text: str) -> None:
         """Show a line that cannot be said; it is on no record."""
@@ -246,6 +270,11 @@ class Speaker:
     def _show(self, reply: Reply, text: str, *, final: bool = False) -> None:
         if text:
             segment_id = self._segments.setdefault(reply.reply_id, new_id("seg"))
+            if not final and self._shown.get(segment_id) == text:
+                return
+            self._shown[segment_id] = text
+            if final:
+                del self._shown[segment_id]
             self._page.show_caption(Caption(segment_id=segment_id, from_agent=True, text=text, final=final))
 
     def _record(self, reply: Reply, heard: str, *, interrupted: bool) -> None:

@@ -18,6 +18,8 @@ class Line(Enum):
     """The recogniser failed; the caller should say it again."""
     FAREWELL = "farewell"
     """A provider failed for good; the call ends after this."""
+    REMINDER = "reminder"
+    """Both sides have been silent for long."""
 
 
 class AgentState(Enum):
@@ -87,6 +89,12 @@ class SttFailed(Event, frozen=True, gc=False):
     """It had only just been started."""
 
 
+class Queued(Event, frozen=True, gc=False):
+    """There is audio of a reply to play: it should be heard now, unless it is held back."""
+
+    reply_id: int
+
+
 class Sounded(Event, frozen=True, gc=False):
     """The first frame of a reply, or the first after it ran dry, was put on the wire."""
 
@@ -95,6 +103,12 @@ class Sounded(Event, frozen=True, gc=False):
 
 class Settled(Event, frozen=True, gc=False):
     """Enough of a reply has been played that the caller has heard it begin."""
+
+    reply_id: int
+
+
+class Playing(Event, frozen=True, gc=False):
+    """Another second of a reply has been played."""
 
     reply_id: int
 
@@ -139,22 +153,9 @@ class Ended(Event, frozen=True, gc=False):
 
 
 AnyEvent = (
-    Started
-    | Voice
-    | Partial
-    | Final
-    | Typed
-    | SttFailed
-    | Sounded
-    | Settled
-    | Dry
-    | Finished
-    | Failed
-    | Away
-    | Back
-    | Tick
-    | Ended
-)
+    Started | Voice | Partial | Final | Typed | SttFailed | Queued | Sounded | Settled | Playing | Dry | Finished | Failed
+    | Away | Back | Tick | Ended
+)  # fmt: skip
 
 # ---- commands ---------------------------------------------------------------------------------------------------
 
@@ -185,11 +186,12 @@ class Prepare(Command, frozen=True, gc=False):
 
 
 class Say(Command, frozen=True, gc=False):
-    """Speak a line as a reply of its own, released at once."""
+    """Speak a line as a reply of its own, released at once. ``time`` counts a reminder's repetitions from 0."""
 
     reply_id: int
     turn: int
     line: Line
+    time: int = 0
 
 
 class Release(Command, frozen=True, gc=False):
@@ -200,6 +202,12 @@ class Release(Command, frozen=True, gc=False):
 
 class Fill(Command, frozen=True, gc=False):
     """The rest of a reply is long in coming: ask the caller for a moment."""
+
+    reply_id: int
+
+
+class Unstick(Command, frozen=True, gc=False):
+    """A reply should be heard, and nothing plays: see that the mouth is open, and report it."""
 
     reply_id: int
 
@@ -250,7 +258,10 @@ class ShowUser(Command, frozen=True, gc=False):
 
 
 class RecordUser(Command, frozen=True, gc=False):
-    """The caller's turn is over and certain. Times as in events."""
+    """The caller's turn is over and certain. Times as in events.
+
+    ``aside``: words that were not for the agent to answer ("mm-hm"); on the record, but no turn of the history.
+    """
 
     turn: int
     text: str
@@ -258,6 +269,7 @@ class RecordUser(Command, frozen=True, gc=False):
     end_s: float
     confidence: float | None
     typed: bool
+    aside: bool = False
 
 
 class AmendUser(Command, frozen=True, gc=False):
@@ -281,6 +293,6 @@ class EndCall(Command, frozen=True, gc=False):
 
 
 AnyCommand = (
-    TellStt | RestartStt | Prepare | Say | Release | Fill | Commit | Drop | Cut | Close | SetLevel | ShowState | ShowUser
-    | RecordUser | AmendUser | Measure | EndCall
+    TellStt | RestartStt | Prepare | Say | Release | Fill | Unstick | Commit | Drop | Cut | Close | SetLevel | ShowState
+    | ShowUser | RecordUser | AmendUser | Measure | EndCall
 )  # fmt: skip

@@ -22,31 +22,21 @@ Each side is in one state and moves only along its table in ``turn_table.py``::
 from collections.abc import Callable
 from typing import Any
 
-from oneinbox.core.errors import Stage
 from oneinbox.core.events import EndReason
 from oneinbox.live.engine import turn_events as ev
+from oneinbox.live.engine.barge_in import Remark
 from oneinbox.live.engine.endpointing import Verdict, ends_call, normalised
-from oneinbox.live.engine.floor import Floor, TurnSettings
+from oneinbox.live.engine.floor import TurnSettings
 from oneinbox.live.engine.sides import EPSILON_S, NEVER_S, OnMove
 from oneinbox.live.engine.turn_table import Agent, Caller, Signal
 from oneinbox.live.engine.utterance import DecidedTurn, OpenTurn, without_told
+from oneinbox.live.engine.waits import MOST_FAILURES, WAITING_FOR_WORDS, Waits
 
-FILLER_S = 3.5
-"""After this much silence a late reply is announced."""
 MOST_SPECULATIONS = 4
 """Replies prepared for one turn before it is decided; after that the decision is waited for."""
-MOST_FAILURES = 2
-"""Failures in a row that end the call."""
-
-_WAITING_FOR_WORDS = (Agent.HOLDING, Agent.YIELDED)
-_END_REASONS = {
-    Stage.STT: EndReason.STT_FAILED,
-    Stage.LLM: EndReason.LLM_FAILED,
-    Stage.TTS: EndReason.TTS_FAILED,
-}
 
 
-class TurnMachine(Floor):
+class TurnMachine(Waits):
     """One call's turns. ``receive`` takes an event and returns what is to be done, in order.
 
     ``on_move`` is told of every row of the tables that is used.
@@ -56,12 +46,11 @@ class TurnMachine(Floor):
         super().__init__(settings, on_move)
         self.deadline_s: float = NEVER_S
         """When the machine wants a ``Tick``, unless another event comes first."""
-        self._started_s = 0.0
         self._stt_owes = False  # the open turn's final transcript is still to come
         self._stt_delay_s = 0.5
+        self._stt_partials = False  # the recogniser gives words while the caller speaks
         self._told = ""  # words recorded from a partial, which the next final may tell again
         self._stt_failures = 0
-        self._away = False  # the caller's line is broken: silence is not the caller's
         self._handlers: dict[type[ev.Event], Callable[[Any], None]] = {
             ev.Started: self._on_started,
             ev.Voice: self._on_voice,
@@ -69,8 +58,10 @@ class TurnMachine(Floor):
             ev.Final: self._on_final,
             ev.Typed: self._on_typed,
             ev.SttFailed: self._on_stt_failed,
+            ev.Queued: self._on_queued,
             ev.Sounded: self._on_sounded,
             ev.Settled: self._on_settled,
+            ev.Playing: self._on_playing,
             ev.Dry: self._on_dry,
             ev.Finished: self._on_finished,
             ev.Failed: self._on_failed,
@@ -117,16 +108,23 @@ class TurnMachine(Floor):
             if signal is Signal.SPEECH:
                 self._stt_owes = self._late_final = False
                 self._do(ev.TellStt(speech=True))
+            elif self._deaf:
+                continue
             elif self.agent is Agent.SPEAKING and not self._agent.settled:
                 self._agent.move(Signal.SOUND_EARLY)
             else:
                 self._agent.move(Signal.SOUND)
-        if self._caller.sounding and self._caller.sound_s >= self._settings.barge_in.confirm_s - EPSILON_S:
+        if (
+            not self._deaf
+            and self._caller.sounding
+            and self._caller.sound_s >= self._settings.barge_in.confirm_s - EPSILON_S
+        ):
             self._agent.move(Signal.VOICE)
 
     def _on_partial(self, event: ev.Partial) -> None:
         turn = self._caller.turn
         if turn is not None and turn.revise(without_told(event.text, self._told), self._now_s):
+            self._stt_partials = True
             self._words_changed(turn)
 
     def _on_final(self, event: ev.Final) -> None:
@@ -169,9 +167,13 @@ class TurnMachine(Floor):
     def _words_changed(self, turn: OpenTurn) -> None:
         if self._ending:
             return
-        if self.agent is not Agent.LISTENING and self._settings.barge_in.stops(turn.text):
-            self._give_up_floor(continued_by=turn)
-        elif not self._agent.released and normalised(turn.text) != self._agent.reply_key:
+        turn.aside = False
+        if self.agent is not Agent.LISTENING and not self._deaf:
+            remark = self._settings.barge_in.judge(turn.text)
+            if not self._agent.settled or remark is Remark.STOP:  # until it is settled the caller just goes on
+                self._give_up_floor(continued_by=turn)
+            turn.aside = self._agent.settled and remark is Remark.ACKNOWLEDGEMENT
+        if not self._agent.released and normalised(turn.text) != self._agent.reply_key:
             self._agent.drop_reply()
         self._do(ev.ShowUser(self._turn + 1, turn.text, final=False))
 
@@ -186,7 +188,7 @@ class TurnMachine(Floor):
             return
         self._agent.drop_reply()
         self._prepare(turn.text, self._turn)
-        self._agent.release(turn.end_s)
+        self._agent.release(self._now_s)
 
     def _stt_lost(self, *, fatal: bool, counts: bool) -> None:
         """Go on after the recogniser failed: with the words at hand, or with an apology, or not at all."""
@@ -222,6 +224,8 @@ class TurnMachine(Floor):
         verdict = self._settings.endpointing.judge(quiet_s=quiet_s, words=bool(turn.text), final=not self._stt_owes)
         if verdict is Verdict.ENDED and self.agent is Agent.LISTENING:
             self._decide(turn)
+        elif verdict is Verdict.ENDED and self._now_s + EPSILON_S >= self._aside_at_s(turn):
+            self._put_aside(turn)
         elif verdict is Verdict.EMPTY:
             self._close_turn()
             self._agent.move(Signal.NO_WORDS)
@@ -231,6 +235,24 @@ class TurnMachine(Floor):
         elif self._now_s + EPSILON_S >= self._speculate_at_s(turn):
             turn.speculations += 1
             self._prepare(turn.text, self._turn + 1)
+
+    def _aside_at_s(self, turn: OpenTurn) -> float:
+        """Return when an acknowledgement is no answer any more, because the agent has gone on speaking."""
+        if not turn.aside or self.agent is Agent.LISTENING:
+            return NEVER_S
+        return self._caller.last_voice_s + self._settings.barge_in.answer_s
+
+    def _put_aside(self, turn: OpenTurn) -> None:
+        """Record an acknowledgement where it stands, and forget it."""
+        aside = turn.decide(self._caller.last_voice_s)
+        self._told = f"{self._told} {turn.partial}".strip()
+        self._close_turn()
+        self._do(
+            ev.ShowUser(self._turn + 1, aside.text, final=True),
+            ev.RecordUser(
+                self._turn, aside.text, aside.start_s, aside.end_s, aside.confidence, typed=False, aside=True
+            ),
+        )
 
     def _speculate_at_s(self, turn: OpenTurn) -> float:
         """Return when the words so far are stable enough to prepare a reply to; never, where none is wanted."""
@@ -255,21 +277,6 @@ class TurnMachine(Floor):
 
     # ---- the agent ----------------------------------------------------------------------------------------------
 
-    def _on_sounded(self, event: ev.Sounded) -> None:
-        if not self._agent.is_current(event.reply_id):
-            return
-        self._agent.waiting_since_s = None
-        if self._agent.move(Signal.HEARD) and self._decided is not None and self._decided.perceived_s is None:
-            self._decided.perceived_s = self._now_s - self._decided.end_s
-
-    def _on_settled(self, event: ev.Settled) -> None:
-        if self._agent.is_current(event.reply_id):
-            self._settle()
-
-    def _on_dry(self, event: ev.Dry) -> None:
-        if self._agent.is_current(event.reply_id):
-            self._agent.waiting_since_s = self._now_s
-
     def _on_finished(self, event: ev.Finished) -> None:
         if not self._agent.is_current(event.reply_id):
             return
@@ -287,13 +294,7 @@ class TurnMachine(Floor):
             if self._caller.turn:
                 self._caller.turn.speculations = MOST_SPECULATIONS
             return
-        self._close_reply()
-        self._failures += 1
-        if event.fatal or self._failures >= MOST_FAILURES or self._ending:
-            # what cannot speak cannot say farewell either
-            self._fail_call(_END_REASONS[event.stage], farewell=event.stage is not Stage.TTS)
-        else:
-            self._say(ev.Line.APOLOGY)
+        self._lose_reply(event.stage, fatal=event.fatal)
 
     # ---- time ---------------------------------------------------------------------------------------------------
 
@@ -328,52 +329,28 @@ class TurnMachine(Floor):
             self._consider_turn(self._caller.turn)
         if now_s >= self._go_on_at_s():
             self._agent.move(Signal.NO_WORDS)
-        if self._agent.reply_id is not None and now_s >= self._fill_at_s():
-            self._agent.waiting_since_s = self._now_s
-            self._do(ev.Fill(self._agent.reply_id))
-        if now_s >= self._silence_ends_at_s():
-            self._end(EndReason.SILENCE_TIMEOUT)
+        self._advance_waits()
 
     def _go_on_at_s(self) -> float:
         """Return when an agent that waits for words goes on without them."""
-        if self.agent not in _WAITING_FOR_WORDS or self._caller.sounding:
+        if self.agent not in WAITING_FOR_WORDS or self._caller.sounding:
             return NEVER_S
+        if self._caller.turn is not None and self._caller.turn.aside:
+            return self._caller.last_voice_s
         return self._caller.last_voice_s + self._settings.barge_in.wait_s(
-            sound_s=self._caller.sound_s,
-            final_delay_s=self._stt_delay_s,
-            final_cap_s=self._settings.endpointing.final_cap_s,
+            sound_s=self._caller.sound_s, final_delay_s=self._stt_delay_s, partials=self._stt_partials
         )
-
-    def _fill_at_s(self) -> float:
-        if (
-            self._away
-            or self._agent.waiting_since_s is None
-            or self._agent.line is not None
-            or self.agent in _WAITING_FOR_WORDS
-        ):
-            return NEVER_S
-        return self._agent.waiting_since_s + FILLER_S
-
-    def _silence_ends_at_s(self) -> float:
-        both_silent = not self._away and self.agent is Agent.LISTENING and self.caller is Caller.QUIET
-        timeout_s = self._settings.silence_timeout_s
-        return self._silent_since_s + timeout_s if both_silent and timeout_s > 0 else NEVER_S
 
     def _next_deadline_s(self) -> float:
         if self.agent is Agent.OVER:
             return NEVER_S
-        deadline_s = min(
-            self._started_s + self._settings.max_duration_s,
-            self._caller.fades_at_s,
-            self._go_on_at_s(),
-            self._fill_at_s(),
-            self._silence_ends_at_s(),
-        )
+        deadline_s = min(self._waits_until_s(), self._caller.fades_at_s, self._go_on_at_s())
         turn = self._caller.turn
         if self.caller is not Caller.PAUSED or turn is None or self._ending:
             return deadline_s
-        if not turn.text or self.agent is Agent.LISTENING:
+        if not turn.text or self.agent is Agent.LISTENING or turn.aside:
             judged_after_s = self._settings.endpointing.judged_after_s
             judged_s = judged_after_s(words=bool(turn.text), final=not self._stt_owes)
-            deadline_s = min(deadline_s, self._caller.last_voice_s + judged_s)
+            judged_at_s = self._caller.last_voice_s + judged_s
+            deadline_s = min(deadline_s, max(judged_at_s, self._aside_at_s(turn)) if turn.aside else judged_at_s)
         return min(deadline_s, self._speculate_at_s(turn))

@@ -74,7 +74,7 @@ class DecidedTurn:
 class OpenTurn:
     """What the caller has said since the last turn was decided: finals, then the partial of what goes on."""
 
-    __slots__ = ("_finals", "_partial", "changed_s", "confidence", "final_delay_s", "speculations", "start_s")
+    __slots__ = ("_finals", "_partial", "aside", "changed_s", "confidence", "final_delay_s", "speculations", "start_s")
 
     def __init__(self, *, start_s: float) -> None:
         self.start_s = start_s
@@ -82,6 +82,8 @@ class OpenTurn:
         self.confidence: float | None = None
         self.final_delay_s: float | None = None
         self.speculations = 0
+        self.aside = False
+        """The words acknowledge what the agent says: unless it falls silent, they are not for it to answer."""
         self._finals: list[str] = []
         self._partial = ""
 

@@ -28,12 +28,14 @@ class Drive:
         self.moves: list[Move] = []
         self.commands: list[ev.AnyCommand] = []
         self.log: list[ev.AnyEvent] = []
+        self._reply_id = 0
         self.machine = TurnMachine(settings, lambda state, signal: self.moves.append((state, signal)))
 
     def tell(self, event: ev.AnyEvent) -> list[ev.AnyCommand]:
         self.log.append(event)
         commands = self.machine.receive(event)
         self.commands += commands
+        self._reply_id = next((c.reply_id for c in commands if isinstance(c, ev.Prepare | ev.Say)), self._reply_id)
         return commands
 
     def start(self, *, greeting: bool = False) -> "Drive":
@@ -46,8 +48,9 @@ class Drive:
     def quiet(self, seconds: float) -> "Drive":
         return self.windows(seconds, 0.01)
 
-    def windows(self, seconds: float, probability: float) -> "Drive":
-        end_s = self.now_s + seconds
+    def windows(self, seconds: float, probability: float, *, plays: bool = True) -> "Drive":
+        """Time passes. Unless it is stuck (``plays``), a speaking agent is known to play each second."""
+        end_s, played_s = self.now_s + seconds, self.now_s
         while self.now_s < end_s - 1e-9:
             next_s = self.now_s + WINDOW_S
             while self.machine.deadline_s <= next_s:
@@ -56,6 +59,9 @@ class Drive:
                 assert self.machine.deadline_s > before_s, "a deadline that does not pass would spin the loop"
             self.now_s = next_s
             self.tell(ev.Voice(self.now_s, probability))
+            if plays and self.now_s >= played_s + 1 and self.machine.agent in (Agent.SPEAKING, Agent.DUCKED):
+                played_s = self.now_s
+                self.tell(ev.Playing(self.now_s, self.reply_id()))
         return self
 
     def partial(self, text: str) -> "Drive":
@@ -71,7 +77,7 @@ class Drive:
         return self
 
     def reply_id(self) -> int:
-        return next(c.reply_id for c in reversed(self.commands) if isinstance(c, ev.Prepare | ev.Say))
+        return self._reply_id
 
     def sounded(self) -> "Drive":
         self.tell(ev.Sounded(self.now_s, self.reply_id()))

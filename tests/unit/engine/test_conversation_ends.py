@@ -134,7 +134,7 @@ class TestEnds:
     def test_a_turn_decided_but_not_answered_is_recorded_at_the_end(self) -> None:
         async def script(caller: Caller) -> None:
             await caller.say("I would like to book")
-            await caller.pause(1.5)
+            await caller.pause(1.1)
             caller.hang_up()
 
         outcome = converse(Scene(script, llm=FakeLlm(first_s=5)))

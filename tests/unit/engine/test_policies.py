@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oneinbox.live.engine.barge_in import BargeIn
+from oneinbox.live.engine.barge_in import BargeIn, Remark
 from oneinbox.live.engine.endpointing import Endpointing, Verdict, ends_call, normalised
+from oneinbox.live.engine.phrasebook import PHRASEBOOKS, phrasebook
+from oneinbox.live.engine.turn_events import Line
 from oneinbox.live.engine.utterance import OpenTurn, without_told
 
 
@@ -16,11 +18,13 @@ def test_responsiveness(share: float, silence_s: float) -> None:
     assert policy.pause_s <= policy.silence_s
 
 
-@pytest.mark.parametrize(("share", "confirm_s"), [(0, 0.6), (0.5, 0.2), (1, 0.067), (-1, 0.6), (2, 0.067)])
+@pytest.mark.parametrize(
+    ("share", "confirm_s"), [(0, 0.64), (0.25, 0.286), (0.5, 0.128), (0.75, 0.0905), (1, 0.064), (-1, 0.64), (2, 0.064)]
+)
 def test_sensitivity(share: float, confirm_s: float) -> None:
     policy = BargeIn.from_sensitivity(share)
     assert policy.confirm_s == pytest.approx(confirm_s, abs=0.001)
-    assert policy.confirm_s > Endpointing().start_s
+    assert policy.confirm_s >= Endpointing().start_s
 
 
 @pytest.mark.parametrize(
@@ -47,10 +51,81 @@ def test_a_verdict_comes_when_it_was_promised(quiet_s: float, words: bool, final
 
 
 @pytest.mark.parametrize(
-    ("sound_s", "delay_s", "wait_s"), [(0.2, 0.1, 0.3), (0.2, 0.4, 0.5), (0.2, 3.0, 1.0), (0.7, 0.1, 2.0)]
+    ("sound_s", "delay_s", "partials", "wait_s"),
+    [
+        (0.2, 0.1, False, 0.25),
+        (0.2, 0.4, False, 0.5),
+        (0.2, 3.0, False, 1.0),
+        (0.2, 3.0, True, 0.25),
+        (0.7, 0.1, True, 2.0),
+    ],
 )
-def test_waiting_for_words(sound_s: float, delay_s: float, wait_s: float) -> None:
-    assert BargeIn().wait_s(sound_s=sound_s, final_delay_s=delay_s, final_cap_s=2.0) == pytest.approx(wait_s)
+def test_waiting_for_words(sound_s: float, delay_s: float, partials: bool, wait_s: float) -> None:
+    waited_s = BargeIn().wait_s(sound_s=sound_s, final_delay_s=delay_s, partials=partials)
+    assert waited_s == pytest.approx(wait_s)
+
+
+@pytest.mark.parametrize(
+    ("text", "remark"),
+    [
+        ("", Remark.NONE),
+        ("...", Remark.NONE),
+        ("Mm-hm.", Remark.ACKNOWLEDGEMENT),
+        ("Yeah, okay, I see.", Remark.ACKNOWLEDGEMENT),
+        ("right", Remark.ACKNOWLEDGEMENT),
+        ("right now", Remark.STOP),
+        ("okay stop", Remark.STOP),
+        ("Wait!", Remark.STOP),
+        ("hold on", Remark.STOP),
+        ("tomorrow", Remark.STOP),
+    ],
+)
+def test_remarks(text: str, remark: Remark) -> None:
+    assert BargeIn.from_sensitivity(0.5).judge(text) is remark
+
+
+@pytest.mark.parametrize(
+    ("share", "text", "remark"),
+    [
+        (0.1, "tomorrow please", Remark.NONE),
+        (0.1, "tomorrow at nine", Remark.STOP),
+        (0.3, "tomorrow", Remark.NONE),
+        (0.3, "at nine", Remark.STOP),
+        (0.1, "stop", Remark.STOP),
+        (0.1, "\u660e\u65e5\u306e\u671d", Remark.STOP),
+    ],
+)
+def test_an_insensitive_agent_wants_more_words(share: float, text: str, remark: Remark) -> None:
+    assert BargeIn.from_sensitivity(share).judge(text) is remark
+
+
+def test_phrases_are_the_agents_own_where_it_has_some() -> None:
+    policy = BargeIn.from_sensitivity(0.5, acknowledgements=["Roger that!", ""], interruptions=["Over"])
+    assert policy.judge("roger that") is Remark.ACKNOWLEDGEMENT
+    assert policy.judge("okay") is Remark.STOP
+    assert BargeIn.from_sensitivity(0.2, interruptions=["Over"]).judge("over") is Remark.STOP
+
+
+@pytest.mark.parametrize("language", PHRASEBOOKS)
+def test_each_language_is_whole(language: str) -> None:
+    book = phrasebook(language)
+    for line in Line:
+        assert bool(book.line(line)) == (line is not Line.GREETING)
+    assert len(book.fillers) >= 3
+    assert len(book.patience) >= 2
+    policy = BargeIn.from_sensitivity(0.5, acknowledgements=book.acknowledgements, interruptions=book.interruptions)
+    for phrase in book.acknowledgements:
+        assert policy.judge(phrase) is Remark.ACKNOWLEDGEMENT, phrase
+    low = BargeIn.from_sensitivity(0.0, acknowledgements=(), interruptions=book.interruptions)
+    assert all(low.judge(phrase) is Remark.STOP for phrase in book.interruptions)
+
+
+def test_language_tags() -> None:
+    assert phrasebook("pt-BR") is phrasebook("pt")
+    assert phrasebook("EN_us") is phrasebook("en")
+    unknown = phrasebook("xx")
+    assert unknown.apology == phrasebook("en").apology
+    assert not unknown.acknowledgements, "a word of an unknown language may be anything"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from oneinbox.core.errors import Stage
 from oneinbox.core.events import EndReason
 from oneinbox.live.engine import turn_events as ev
 from oneinbox.live.engine.turn_table import Agent, Caller
-from oneinbox.live.engine.turns import FILLER_S, MOST_SPECULATIONS
+from oneinbox.live.engine.turns import MOST_SPECULATIONS
+from oneinbox.live.engine.waits import FIRST_FILLER_S, NEXT_FILLER_S
 from tests.unit.engine.drive import WINDOW_S, begun, speaking, thinking, yielded
 
 
@@ -187,19 +188,26 @@ class TestBargeIn:
 
 class TestWaits:
     def test_a_late_reply_is_announced_again_and_again(self) -> None:
-        drive = thinking().quiet(FILLER_S)
+        drive = thinking().quiet(FIRST_FILLER_S)
         assert len(drive.of(ev.Fill)) == 1
-        drive.sounded().quiet(FILLER_S + 1)
+        drive.sounded().quiet(1.5)
         assert len(drive.of(ev.Fill)) == 1
         drive.tell(ev.Dry(drive.now_s, drive.reply_id()))
-        drive.quiet(FILLER_S + 0.1)
-        assert len(drive.of(ev.Fill)) == 2
+        drive.quiet(NEXT_FILLER_S - 0.1)
+        assert len(drive.of(ev.Fill)) == 1
+        assert len(drive.quiet(0.2).of(ev.Fill)) == 2
 
-    def test_the_announcement_counts_from_the_callers_last_word(self) -> None:
-        drive = begun().voice(1.0).partial("hello").quiet(2.1)
+    def test_the_announcement_counts_from_the_decision(self) -> None:
+        drive = begun().voice(1.0).partial("hello").quiet(2.01)
         assert drive.of(ev.Release)
-        assert not drive.of(ev.Fill)
-        assert len(drive.quiet(FILLER_S - 2.0).of(ev.Fill)) == 1
+        assert not drive.quiet(FIRST_FILLER_S - 0.1).of(ev.Fill)
+        assert len(drive.quiet(0.2).of(ev.Fill)) == 1
+
+    def test_a_pause_in_a_reply_is_given_more_time(self) -> None:
+        drive = speaking()
+        drive.tell(ev.Dry(drive.now_s, drive.reply_id()))
+        assert not drive.quiet(NEXT_FILLER_S - 0.1).of(ev.Fill)
+        assert drive.quiet(0.2).of(ev.Fill)
 
     def test_silence_ends_the_call(self) -> None:
         drive = begun().quiet(9.9)
