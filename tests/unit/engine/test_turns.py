@@ -225,10 +225,10 @@ class TestWaits:
     def test_nothing_is_filled_in_for_a_caller_who_is_away(self) -> None:
         drive = thinking()
         drive.tell(ev.Away(drive.now_s))
-        drive.quiet(3 * FILLER_S)
+        drive.quiet(3 * FIRST_FILLER_S)
         assert not drive.of(ev.Fill)
         drive.tell(ev.Back(drive.now_s))
-        drive.quiet(FILLER_S + 0.1)
+        drive.quiet(FIRST_FILLER_S + 0.1)
         assert len(drive.of(ev.Fill)) == 1
 
     def test_silence_counts_from_the_agents_last_word(self) -> None:
