@@ -206,6 +206,8 @@ def random_scene(seed: int) -> Scene:
             interruption_sensitivity=dice.random(),
             responsiveness=dice.random(),
             end_call_phrases=dice.choice([(), ("price",)]),
+            reminder_count=dice.choice([0, 0, 1, 2]),
+            first_message_interruptible=dice.random() < 0.8,
         ),
         llm=FakeLlm(
             answer,

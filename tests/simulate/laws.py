@@ -4,10 +4,9 @@ from itertools import pairwise
 
 from oneinbox.core.events import EndReason, Role
 from oneinbox.live.engine.barge_in import BargeIn
-from oneinbox.live.engine.lines import LINES
 from oneinbox.live.engine.turn_events import Line
 from tests.simulate.callers import HANG_UPS, REPLIES
-from tests.support.conversation import OWN_LINES, Caller, Outcome
+from tests.support.conversation import LINES, OWN_LINES, Caller, Outcome
 from tests.support.scripted import heard_right
 
 _FAILURES = {EndReason.STT_FAILED: "stt", EndReason.LLM_FAILED: "llm", EndReason.TTS_FAILED: "tts"}
@@ -42,7 +41,9 @@ def check_end(outcome: Outcome) -> None:
                 *(end for start, end in outcome.caller.voiced if end - start > _HEARD_S),
                 *(at_s for at_s, _ in outcome.caller.typed),
             ]
-            sounds += [frame[0] for frame in outcome.playout.frames[-1:]]
+
+            reminders = {at + 1 for at, text in enumerate(outcome.scene.tts.sentences) if text == LINES[Line.REMINDER]}
+            sounds += [frame[0] for frame in outcome.playout.frames if frame[1] not in reminders][-1:]
             quiet_s = outcome.ended_s - max([s for s in sounds if s <= outcome.ended_s], default=outcome.started_s)
             assert quiet_s >= min(turns.silence_timeout_s, lasted_s) - 0.3, quiet_s
         case EndReason.MAX_DURATION:
@@ -60,9 +61,12 @@ def check_end(outcome: Outcome) -> None:
 def check_no_speaking_over_the_caller(outcome: Outcome) -> None:
     confirm_s = BargeIn.from_sensitivity(outcome.scene.turns.interruption_sensitivity).confirm_s
     stop_s = confirm_s + 0.12  # two windows of the VAD, rounded to frames
-    farewell = {at + 1 for at, text in enumerate(outcome.scene.tts.sentences) if text in LINES[Line.FAREWELL]}
+    unstoppable = LINES[Line.FAREWELL]
+    if not outcome.scene.turns.first_message_interruptible:
+        unstoppable += outcome.scene.first_message or ""
+    own = {at + 1 for at, text in enumerate(outcome.scene.tts.sentences) if text in unstoppable}
     for start_s, end_s in outcome.caller.voiced:
-        over = [f for f in outcome.frames_between(start_s + stop_s, end_s) if f[1] not in farewell]
+        over = [f for f in outcome.frames_between(start_s + stop_s, end_s) if f[1] not in own]
         assert not over, (start_s, over[0])
 
 
@@ -167,5 +171,6 @@ def check_the_page(outcome: Outcome) -> None:
 
 
 def _replies(outcome: Outcome) -> list[str]:
-    answered = {message.turn for message in outcome.messages if message.role is Role.AGENT}
+    own = LINES[Line.REMINDER]
+    answered = {m.turn for m in outcome.messages if m.role is Role.AGENT and not own.startswith(m.content)}
     return ["x" if message.turn in answered else "" for message in outcome.messages if message.role is Role.USER]
