@@ -33,6 +33,9 @@ class TakesAll:
         del call_id, reason
         return False
 
+    def calls_in_hand(self) -> frozenset[str]:
+        return frozenset()
+
 
 async def api(data_dir: Path):
     database = await open_database(data_dir=data_dir)

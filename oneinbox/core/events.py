@@ -43,12 +43,13 @@ class EndReason(StrEnum):
     AGENT_HANGUP = "agent_hangup"  # the agent ended the call itself
     API_STOP = "api_stop"
     MAX_DURATION = "max_duration"
+    BUDGET_EXHAUSTED = "budget_exhausted"  # the publishable key's minutes of the day were used up
     STT_FAILED = "stt_failed"
     LLM_FAILED = "llm_failed"
     TTS_FAILED = "tts_failed"
     MEDIA_FAILED = "media_failed"  # joined, but no media path could be made
     WORKER_LOST = "worker_lost"
-    SERVER_LOST = "server_lost"  # the whole server died; found at its next start
+    SERVER_LOST = "server_lost"  # the whole server died; found by another, or at its next start
     SERVER_SHUTDOWN = "server_shutdown"
     INTERNAL_ERROR = "internal_error"
 
@@ -76,6 +77,7 @@ _ACCOUNT = {
     EndReason.AGENT_HANGUP,
     EndReason.API_STOP,
     EndReason.MAX_DURATION,
+    EndReason.BUDGET_EXHAUSTED,
     EndReason.STT_FAILED,
     EndReason.LLM_FAILED,
     EndReason.TTS_FAILED,

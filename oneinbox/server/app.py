@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from oneinbox.api.accounts.service import create_sign_in_link
 from oneinbox.api.app import create_app
+from oneinbox.api.calls.keeper import CallKeeper
 from oneinbox.api.calls.recorder import Recorder
 from oneinbox.api.config import ApiConfig, StageDefault, StageDefaults
 from oneinbox.api.db.database import Database, open_database
@@ -90,10 +91,12 @@ async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> Asy
     config = api_config(settings, secrets)
     ingestor = Ingestor(database, OutboundGuard(config.outbound))
     deliverer = Deliverer(database, Sender(OutboundGuard(config.outbound)), SigningSecrets(config.session_secret))
+    recorder = Recorder(database, config.server_id)
+    keeper = CallKeeper(database, pool, recorder, config.server_id)
     try:
-        recorder = Recorder(database, config.server_id)
         await recorder.fail_all_open(EndReason.SERVER_LOST)
         pool.record_into(recorder)
+        await keeper.start()
         first_run = await ensure_first_organisation(database)
         app = create_app(config, database, pool)
         app.include_router(socket_routes(pool, secrets.participant_tokens))
@@ -103,6 +106,7 @@ async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> Asy
         yield Composed(app, config, database, first_run)
     finally:
         await pool.aclose()  # what the workers still say goes into the database
+        await keeper.aclose()
         await ingestor.aclose()
         await deliverer.aclose()
         await database.aclose()

@@ -74,6 +74,8 @@ class WorkerPool:
         self._sink: EventSink | None = None
         self._slots: list[WorkerProcess | None] = [None] * settings.worker_count
         self._rooms: dict[str, WorkerProcess] = {}
+        self._ending: set[str] = set()
+        """Calls whose end is being written to their record."""
         self._next_socket_id = 0
         self._keepers: list[asyncio.Task[None]] = []
         self._closing = asyncio.Event()
@@ -155,6 +157,10 @@ class WorkerPool:
                 worker.link.send(StopCall(call_id=call_id, reason=reason))
                 return True
         return False
+
+    def calls_in_hand(self) -> frozenset[str]:
+        """Return the calls that a worker has, and those whose end is not on record yet."""
+        return frozenset(self._ending.union(*(worker.calls for worker in self._alive())))
 
     # ---- the sockets' side --------------------------------------------------------------------------------------
 
@@ -292,7 +298,9 @@ class WorkerPool:
             event = await worker.events.get()
             if isinstance(event, CallEnded):
                 self._forget_call(worker, event.call_id)
+                self._ending.add(event.call_id)
             await self._record_one(event)
+            self._ending.discard(event.call_id)
             worker.events.task_done()
 
     async def _record_one(self, event: AnyCallEvent) -> None:
@@ -312,6 +320,7 @@ class WorkerPool:
             peer.closed(1011)
         worker.sockets.clear()
         lost = list(worker.calls)
+        self._ending.update(lost)
         for call_id in lost:
             self._forget_call(worker, call_id)
         await worker.link.aclose()
@@ -319,6 +328,7 @@ class WorkerPool:
         if lost and self._sink is not None:
             reason = EndReason.SERVER_SHUTDOWN if self._closing.is_set() else EndReason.WORKER_LOST
             await _persist(partial(self._sink.fail_calls, lost, reason), ", ".join(lost), for_ever=True)
+        self._ending.difference_update(lost)
 
 
 async def _persist(write: Callable[[], Awaitable[None]], what: str, *, for_ever: bool) -> None:

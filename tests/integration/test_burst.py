@@ -54,7 +54,7 @@ async def burst(addresses: list[str], headers: list[dict[str, str]], body: dict[
     [
         (1_000, {"calls_per_minute": 30}, 30, "rate_limited"),
         (250, {"max_concurrent_calls": 7}, 7, "too_many_calls"),
-        (250, {"daily_minutes": 45, "calls_per_minute_per_ip": 900}, 5, "daily_minutes_used_up"),
+        (250, {"daily_minutes": 45, "calls_per_minute_per_ip": 900}, 45, "daily_minutes_used_up"),
     ],
 )
 async def test_as_many_are_admitted_as_the_limit_says(

@@ -6,25 +6,26 @@ import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from oneinbox.api.accounts.service import create_sign_in_link
 from oneinbox.api.app import create_app
 from oneinbox.api.calls.recorder import Recorder
 from oneinbox.api.config import ApiConfig, StageDefault, StageDefaults
 from oneinbox.api.db.database import FILE_NAME, Database, migrate, open_database
-from oneinbox.api.db.tables import ApiKey, Organisation, User
+from oneinbox.api.db.tables import ApiKey, Call, Organisation, User
 from oneinbox.api.first_run import FirstRun, ensure_first_organisation
 from oneinbox.api.keys.secret import SECRET, make_key
 from oneinbox.api.keys.service import create_secret_key
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
-from oneinbox.core.events import CallEnded, EndReason
+from oneinbox.core.events import CallActive, CallEnded, EndReason
 from oneinbox.core.spec import CallSpec
 from tests.support.postgres import postgres_server
 
@@ -73,7 +74,11 @@ class FakeDispatcher:
             return False
         if self.recorder is not None:
             await self.recorder.record(CallEnded(call_id=call_id, reason=reason, duration_s=1.5))
+            self.holds.discard(call_id)
         return True
+
+    def calls_in_hand(self) -> frozenset[str]:
+        return frozenset(self.holds)
 
 
 @dataclass
@@ -250,6 +255,14 @@ async def running_api(data_dir: Path, **changes: Any) -> AsyncGenerator[Api, Non
                 )
         finally:
             await database.aclose()
+
+
+async def began(api: Api, call_id: str, *, seconds_ago: float) -> None:
+    """Put the call's record to where it is ``in_progress`` and has been for so long."""
+    await api.recorder.record(CallActive(call_id=call_id, answer_ms=1))
+    async with api.database.write() as rows:
+        started_at = utc_now() - timedelta(seconds=seconds_ago)
+        await rows.execute(update(Call).where(Call.id == call_id).values(started_at=started_at))
 
 
 def refused(kind: ErrorKind, code: str) -> AppError:

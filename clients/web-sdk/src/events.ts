@@ -21,6 +21,7 @@ export type EndReason =
   | "end_call_phrase"
   | "silence_timeout"
   | "max_duration"
+  | "budget_exhausted"
   | "api_stop"
   | "stt_failed"
   | "llm_failed"

@@ -19,3 +19,7 @@ class Dispatcher(Protocol):
     async def stop_call(self, call_id: str, reason: EndReason) -> bool:
         """Ask the worker that has the call to end it; returns ``False`` when none has it."""
         ...
+
+    def calls_in_hand(self) -> frozenset[str]:
+        """Return the calls that were handed over and whose end is not on record yet."""
+        ...

@@ -5,7 +5,8 @@ Laws:
 1. A final status never changes, nor does anything that was written with it.
 2. Each event is a short transaction of its own: a call is not a request, and a crash loses no finished turn.
 3. Order and number do not matter: an event that comes twice, or late, changes nothing that a later one has settled.
-4. After :meth:`Recorder.fail_all_open` no call of an earlier run is left without an end.
+4. After :meth:`Recorder.fail_all_open` no call of an earlier run is left without an end; what a server leaves that never
+   comes back, :meth:`Recorder.fail_stranded` ends from another.
 5. Webhooks are told of a change in its own transaction: of the start once, and of one end, after everything else.
 """
 
@@ -15,7 +16,7 @@ from datetime import timedelta
 
 import msgspec
 
-from oneinbox.api.calls import repo, telling
+from oneinbox.api.calls import repo, servers, telling
 from oneinbox.api.db.database import Database, Rows
 from oneinbox.api.db.tables import Call, CallFault, CallLatency, CallMessage
 from oneinbox.core.clock import utc_now
@@ -89,6 +90,17 @@ class Recorder:
         if left_open:
             _log.warning("%d calls had not ended when the server last stopped: %s", len(left_open), reason)
         return len(left_open)
+
+    async def fail_stranded(self) -> int:
+        """End every call whose server has died (its lease has run out) or has gone; returns how many there were."""
+        async with self._database.write() as rows:
+            dead = await servers.remove_dead(rows, await servers.now_of(rows))
+            stranded = await servers.lock_stranded_calls(rows)
+            for call in stranded:
+                await self._end_unseen(rows, call, EndReason.SERVER_LOST)
+        if dead or stranded:
+            _log.warning("servers that died: %s; calls lost with them: %d", ", ".join(dead) or "-", len(stranded))
+        return len(stranded)
 
     @staticmethod
     async def _end_unseen(rows: Rows, call: Call, reason: EndReason) -> None:

@@ -123,12 +123,27 @@ async def lock_open_calls(
     rows: Rows, call_ids: Iterable[str] | None = None, *, server_id: str | None = None
 ) -> list[Call]:
     """Return the calls that have not ended (of these, of this server, or of all organisations), for a change."""
-    query = select(Call).where(Call.ended_at.is_(None)).with_for_update()
+    query = select(Call).where(Call.ended_at.is_(None)).order_by(Call.id).with_for_update()
     if call_ids is not None:
         query = query.where(Call.id.in_(list(call_ids)))
     if server_id is not None:
         query = query.where(or_(Call.server_id == server_id, Call.server_id.is_(None)))
     return list((await rows.execute(query)).scalars())
+
+
+async def open_call_ids(rows: Rows, server_id: str | None) -> set[str]:
+    """Return the calls (of this server; ``None``: all) that have not ended and do not wait for their time."""
+    query = select(Call.id).where(Call.ended_at.is_(None), Call.scheduled_at.is_(None))
+    if server_id is not None:
+        query = query.where(Call.server_id == server_id)
+    return set((await rows.execute(query)).scalars())
+
+
+async def ended_among(rows: Rows, call_ids: Iterable[str]) -> list[str]:
+    """Return those of the calls whose record has an end, or is gone."""
+    wanted = set(call_ids)
+    query = select(Call.id).where(Call.id.in_(wanted), Call.ended_at.is_(None))
+    return sorted(wanted - set((await rows.execute(query)).scalars()))
 
 
 async def has_message(rows: Rows, message: CallMessage) -> bool:

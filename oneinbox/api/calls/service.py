@@ -1,12 +1,12 @@
 """Calls: the rules."""
 
-import asyncio
 import re
 
 from oneinbox.api.audit import trail
 from oneinbox.api.calls import repo
 from oneinbox.api.calls.answer import call_answer
 from oneinbox.api.calls.dispatcher import Dispatcher
+from oneinbox.api.calls.ending import CallEnder
 from oneinbox.api.calls.recorder import Recorder
 from oneinbox.api.calls.schemas import (
     CallAnswer,
@@ -22,19 +22,13 @@ from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.events import CallStatus, EndReason
 
-_END_POLL_S = 0.02
-_UNHEARD_END_S = 0.5
-"""How long an end that is on its way from a worker may take to be on record."""
-
 
 class CallService:
     """Reading, changing, stopping and deleting calls. :class:`oneinbox.api.calls.start.CallStarter` starts them."""
 
     def __init__(self, database: Database, dispatcher: Dispatcher, config: ApiConfig) -> None:
         self._database = database
-        self._dispatcher = dispatcher
-        self._config = config
-        self._recorder = Recorder(database)
+        self._ender = CallEnder(database, dispatcher, Recorder(database), config.server_id, wait_s=config.stop_wait_s)
 
     # ---- reading --------------------------------------------------------------------------------------------------
 
@@ -89,32 +83,8 @@ class CallService:
         if not CallStatus(call.status).final:
             async with self._database.write() as rows:
                 await trail.record(rows, caller, "call.stopped", "call", call.id)
-            await self._stop(caller.org_id, call_id)
+            await self._ender.end(call, EndReason.API_STOP)
         return await self.get(caller.org_id, call_id)
-
-    async def _stop(self, org_id: str, call_id: str) -> None:
-        wait_s = self._config.stop_wait_s
-        if await self._dispatcher.stop_call(call_id, EndReason.API_STOP):
-            await self._wait_for_end(org_id, call_id, wait_s)
-            return
-        # No worker has it: its end is just being recorded, or it has not reached a worker yet, or never will.
-        if await self._wait_for_end(org_id, call_id, min(wait_s, _UNHEARD_END_S)):
-            return
-        if await self._dispatcher.stop_call(call_id, EndReason.API_STOP):
-            await self._wait_for_end(org_id, call_id, wait_s)
-        else:
-            await self._recorder.fail_calls([call_id], EndReason.API_STOP)
-
-    async def _wait_for_end(self, org_id: str, call_id: str, limit_s: float) -> bool:
-        deadline = asyncio.get_running_loop().time() + limit_s
-        while True:
-            async with self._database.read() as rows:
-                call = await repo.get_call(rows, org_id, call_id)
-            if call is None or CallStatus(call.status).final:
-                return True
-            if asyncio.get_running_loop().time() >= deadline:
-                return False
-            await asyncio.sleep(_END_POLL_S)
 
     async def delete(self, caller: Caller, call_id: str) -> None:
         """Delete an ended call and everything recorded of it."""

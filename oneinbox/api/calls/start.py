@@ -144,9 +144,6 @@ class CallStarter:
             wanted_s = spec.turns.max_duration_s
             admission = await admit(rows, asker.page.publishable_key_id, call.asker_hash, wanted_s, call.created_at)
             limits, call.budget_s = admission.states, admission.budget_s
-            if admission.budget_s < wanted_s:
-                turns = msgspec.structs.replace(spec.turns, max_duration_s=admission.budget_s)
-                spec = msgspec.structs.replace(spec, turns=turns)
         await repo.add_call(rows, call)
         await trail.record(rows, asker.caller, "call.created", "call", call.id)
         if asker.use is not None:

@@ -2,8 +2,7 @@
 
 Nothing is counted up and down: the calls on record are the count, looked at in the transaction that adds one more, with
 the key's row held. So a limit holds exactly, over any number of processes, and nothing drifts when one of them dies.
-A call that runs takes from the daily minutes what it may last at most, and gives back the rest when it ends; none may
-last longer than what is left.
+Minutes are in :mod:`oneinbox.api.keys.minutes`; running calls are ended when they are used up.
 """
 
 import hashlib
@@ -14,12 +13,11 @@ from datetime import datetime, timedelta
 
 from oneinbox.api.db.database import Rows
 from oneinbox.api.http.rate import LimitReachedError, LimitState
-from oneinbox.api.keys import repo
+from oneinbox.api.keys import minutes, repo
 from oneinbox.api.keys.schemas import KeyLimits
 from oneinbox.core.errors import AppError, ErrorKind
 
 _WINDOW = timedelta(minutes=1)
-_DAY_S = 86_400
 _SHORTEST_CALL_S = 5.0
 """With less than that left of the day's minutes, no call is worth its greeting."""
 _WHEN_ONE_ENDS_S = 5.0
@@ -27,7 +25,7 @@ _WHEN_ONE_ENDS_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """A call that may begin. ``budget_s``: how long it may last at most."""
+    """A call that may begin. ``budget_s``: what it takes from the day's minutes at least, until it has ended."""
 
     budget_s: float
     states: tuple[LimitState, ...]
@@ -64,14 +62,14 @@ async def admit(rows: Rows, key_id: str, asker_hash: str | None, wanted_s: float
         live = await repo.live_calls(rows, key_id)
         quota = limits.max_concurrent_calls
         states.append(_state("concurrent", quota, quota - live - 1, None, _WHEN_ONE_ENDS_S))
-    budget_s = wanted_s
+    budget_s = min(wanted_s, minutes.BOOKED_S)
     if limits.daily_minutes is not None:
-        left_s = limits.daily_minutes * 60 - await repo.seconds_since(rows, key_id, _midnight(now))
-        budget_s = min(wanted_s, left_s)
-        until_midnight_s = _DAY_S - (now - _midnight(now)).total_seconds()
+        left_s = await minutes.left_s(rows, key_id, limits.daily_minutes, now)
+        budget_s = min(budget_s, left_s)
+        until_midnight_s = minutes.DAY_S - (now - minutes.midnight_of(now)).total_seconds()
         enough = left_s >= min(_SHORTEST_CALL_S, wanted_s)
         remaining = int((left_s - budget_s) // 60) if enough else -1
-        states.append(_state("daily-minutes", limits.daily_minutes, remaining, _DAY_S, until_midnight_s))
+        states.append(_state("daily-minutes", limits.daily_minutes, remaining, minutes.DAY_S, until_midnight_s))
     for state in states:
         if state.remaining < 0:
             raise _refusal(state, states)
@@ -105,7 +103,7 @@ def _refusal(state: LimitState, states: list[LimitState]) -> LimitReachedError:
         case _:
             return LimitReachedError(
                 "daily_minutes_used_up",
-                "this key's minutes are used up for today (until midnight UTC), or taken by calls that are running",
+                "this key's minutes are used up for today (until midnight UTC), or taken by calls that have just begun",
                 retry_after_s=retry_after_s,
                 states=states,
             )
@@ -122,7 +120,3 @@ async def _window(
 
 def _state(name: str, quota: int, remaining: int, window_s: int | None, reset_s: float) -> LimitState:
     return LimitState(name=name, quota=quota, remaining=remaining, window_s=window_s, reset_s=reset_s)
-
-
-def _midnight(now: datetime) -> datetime:
-    return now.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,8 +1,11 @@
 """Queries over keys."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import func, select, update
 
 from oneinbox.api.db.database import Rows
 from oneinbox.api.db.owned import is_plausible_id
@@ -81,12 +84,41 @@ async def live_calls(rows: Rows, key_id: str) -> int:
     return (await rows.execute(query)).scalar_one()
 
 
-async def seconds_since(rows: Rows, key_id: str, since: datetime) -> float:
-    """Return what the key's calls since then have lasted, or where they have not ended may last."""
-    lasted = case(
-        (Call.ended_at.is_(None), func.coalesce(Call.budget_s, 0)), else_=func.coalesce(Call.duration_seconds, 0)
+@dataclass(frozen=True)
+class RunningCall:
+    """What counts of a call that has not ended."""
+
+    id: str
+    key_id: str
+    created_at: datetime
+    started_at: datetime | None
+    budget_s: float | None
+
+
+async def running_calls(rows: Rows, key_id: str | None = None, *, since: datetime | None = None) -> list[RunningCall]:
+    """Return the calls of publishable keys (of this one, made since then) that have not ended."""
+    of_key = func.coalesce(Call.publishable_key_id, "")  # never null here, and the type checker is to know it
+    query = select(Call.id, of_key, Call.created_at, Call.started_at, Call.budget_s)
+    query = query.where(Call.ended_at.is_(None), Call.publishable_key_id.is_not(None))
+    if key_id is not None:
+        query = query.where(Call.publishable_key_id == key_id)
+    if since is not None:
+        query = query.where(Call.created_at >= since)
+    return [RunningCall(*row) for row in (await rows.execute(query)).all()]
+
+
+async def ended_seconds(rows: Rows, key_id: str, since: datetime, until: datetime) -> float:
+    """Return how long the key's ended calls have lasted, of those made from ``since`` until before ``until``."""
+    query = select(func.sum(Call.duration_seconds)).where(
+        Call.publishable_key_id == key_id,
+        Call.created_at >= since,
+        Call.created_at < until,
+        Call.ended_at.is_not(None),
     )
-    query = select(func.coalesce(func.sum(lasted), 0)).where(
-        Call.publishable_key_id == key_id, Call.created_at >= since
-    )
-    return float((await rows.execute(query)).scalar_one())
+    return (await rows.execute(query)).scalar_one() or 0.0
+
+
+async def limits_of(rows: Rows, key_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return what these keys may use up, of those that have limits."""
+    query = select(PublishableKey.id, PublishableKey.limits).where(PublishableKey.id.in_(list(key_ids)))
+    return {key_id: limits for key_id, limits in (await rows.execute(query)).all() if limits is not None}

@@ -36,7 +36,8 @@ class KeyLimits(Body):
     max_concurrent_calls: Limit = Field(default=None, description="Calls that have not ended.")
     daily_minutes: Limit = Field(
         default=None,
-        description="Minutes of all calls of a day (UTC). A running call counts with what it may last at most.",
+        description="Minutes of all calls of a day (UTC), those that run included. When they are used up, the running calls "
+        "end within a second (`budget_exhausted`). A call that has not ended counts with one minute at least.",
     )
 
 

@@ -15,6 +15,10 @@ const WORDS: Record<string, EndWords> = {
   agent_hangup: { label: "Agent hung up", meaning: "The agent ended the call itself." },
   api_stop: { label: "Stopped", meaning: "The call was stopped through the API or this page." },
   max_duration: { label: "Time limit", meaning: "The call reached the agent's longest duration." },
+  budget_exhausted: {
+    label: "Minutes used up",
+    meaning: "The publishable key's minutes of the day were used up by all of its calls together.",
+  },
   stt_failed: {
     label: "Speech-to-text failed",
     meaning: "The speech-to-text provider failed: check its key and address.",
@@ -37,7 +41,7 @@ const WORDS: Record<string, EndWords> = {
   },
   server_lost: {
     label: "Server lost",
-    meaning: "The whole server died during the call; found at its next start.",
+    meaning: "The whole server died during the call; found by another server, or at its next start.",
   },
   server_shutdown: { label: "Server shut down", meaning: "The server was stopped during the call." },
   internal_error: {

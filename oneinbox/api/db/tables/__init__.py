@@ -18,6 +18,7 @@ from oneinbox.api.db.tables.records import (
     Voice,
 )
 from oneinbox.api.db.tables.root import Base
+from oneinbox.api.db.tables.servers import CallCommand, Server
 from oneinbox.api.db.tables.webhooks import Webhook, WebhookDelivery, WebhookEvent
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "AuditHead",
     "Base",
     "Call",
+    "CallCommand",
     "CallFault",
     "CallLatency",
     "CallMessage",
@@ -42,6 +44,7 @@ __all__ = [
     "PhoneNumber",
     "PublishableKey",
     "RetiredKey",
+    "Server",
     "Session",
     "SignInAttempt",
     "SignInLink",

@@ -45,7 +45,7 @@ class Call(Base):
     asker_hash: Mapped[str | None]
     """A keyed hash of the address that asked with a publishable key."""
     budget_s: Mapped[float | None]
-    """How long it may last at most: what it takes from its key's daily minutes until it has ended."""
+    """What it takes at least from its key's daily minutes until it has ended."""
     variables: Mapped[dict[str, Any]]
     custom_metadata: Mapped[dict[str, Any]]
     providers: Mapped[dict[str, Any]]
