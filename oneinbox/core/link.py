@@ -24,11 +24,19 @@ MAX_FRAME_BYTES = 8 * 1024 * 1024
 
 
 class IceServer(msgspec.Struct, frozen=True, kw_only=True):
-    """A STUN or TURN server that clients are told of."""
+    """A STUN or TURN server that clients are told of.
+
+    A TURN server wants ``username`` and ``credential``, which every client may read; better is ``secret``, which it shares with
+    us (coturn: ``use-auth-secret``) and from which each client is given credentials of its own that soon expire.
+    """
 
     urls: tuple[str, ...]
     username: str = ""
     credential: str = ""
+    secret: str = ""
+
+    def __repr__(self) -> str:
+        return f"IceServer(urls={self.urls!r}, ***)"
 
 
 class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -166,12 +166,25 @@ def _check(settings: Settings) -> None:
             ipaddress.ip_address(address)
         except ValueError:
             raise SettingsError(f"announced_addresses: {address!r} is not an IP address") from None
+    for server in settings.ice_servers:
+        _check_ice_server(server)
     try:
         AddressPolicy.allowing(settings.allowed_private_networks)
     except ValueError as error:
         raise SettingsError(f"allowed_private_networks: {error}; write networks such as 192.168.7.0/24") from None
     if settings.public_url is not None and not settings.public_url.startswith(("http://", "https://")):
         raise SettingsError("public_url has to begin with http:// or https://")
+
+
+def _check_ice_server(server: IceServer) -> None:
+    for url in server.urls:
+        if not url.startswith(("stun:", "stuns:", "turn:", "turns:")) or "://" in url:
+            raise SettingsError(f"ice_servers: {url!r} is not an address such as turn:turn.example.com:3478")
+    needs_credentials = any(url.startswith("turn") for url in server.urls)
+    if needs_credentials and not server.secret and not (server.username and server.credential):
+        raise SettingsError(f"ice_servers: {server.urls[0]!r} needs a secret, or a username and a credential")
+    if server.secret and (server.username or server.credential):
+        raise SettingsError(f"ice_servers: {server.urls[0]!r} has a secret: leave username and credential out")
 
 
 def _stages(environ: Mapping[str, str], from_file: Mapping[str, Any]) -> dict[str, StageSettings]:

@@ -30,7 +30,15 @@ class MediaClient:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._source: rtc.AudioSource | None = None
 
-    async def join(self, url: str, token: str, *, publish: bool = True, dual: bool = False) -> "MediaClient":
+    async def join(
+        self,
+        url: str,
+        token: str,
+        *,
+        publish: bool = True,
+        dual: bool = False,
+        rtc_config: rtc.RtcConfiguration | None = None,
+    ) -> "MediaClient":
         """``dual``: by the older signalling, with two PeerConnections."""
         room = self.room
         room.on("track_subscribed", self._on_track)
@@ -39,7 +47,7 @@ class MediaClient:
         room.on("reconnected", self._on_resumed)
         room.on("disconnected", self._on_disconnected)
         room.register_text_stream_handler("lk.transcription", self._on_text)
-        await room.connect(url, token, rtc.RoomOptions(single_peer_connection=not dual))
+        await room.connect(url, token, rtc.RoomOptions(single_peer_connection=not dual, rtc_config=rtc_config))
         if publish:
             await self.publish()
         return self

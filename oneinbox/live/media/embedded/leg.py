@@ -11,6 +11,7 @@ What the agent says waits while there is no way to be heard: before the leg is a
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -31,6 +32,7 @@ from oneinbox.live.media.embedded.peer import Peer, PeerEvents
 from oneinbox.live.media.embedded.quality import QualityWatch
 from oneinbox.live.media.embedded.session import SignalSession
 from oneinbox.live.media.embedded.ticker import Ticker
+from oneinbox.live.media.embedded.turn import servers_for
 from oneinbox.live.media.leg import AbsenceListener, LegListener, MediaLeg
 
 _log = logging.getLogger(__name__)
@@ -168,7 +170,7 @@ class EmbeddedLeg(MediaLeg):
         self.line.joined(self._peer)
         self._ticker.add(self)
         infos = self._user_info(), self._agent_info()
-        session.send(signalling.join_response(self._names, *infos, self._ice_servers, dual=dual))
+        session.send(signalling.join_response(self._names, *infos, self._ice_servers_now(), dual=dual))
         self._offer_voice(session)
         if join.HasField("publisher_offer"):
             self.offered(session, join.publisher_offer)
@@ -194,7 +196,7 @@ class EmbeddedLeg(MediaLeg):
         self.line.resumed()
         self._info_version += 1
         self._quality = QualityWatch()
-        session.send(signalling.reconnect_response(self._ice_servers, self._page.last_sequence))
+        session.send(signalling.reconnect_response(self._ice_servers_now(), self._page.last_sequence))
         session.send(signalling.update(self._agent_info(), self._user_info()))
         self._offer_voice(session)
         session.start_refreshing()
@@ -378,6 +380,9 @@ class EmbeddedLeg(MediaLeg):
         self._listener.on_left(said_goodbye=said_goodbye)
 
     # ---- what clients are told
+
+    def _ice_servers_now(self) -> list[IceServer]:
+        return servers_for(self._ice_servers, self.identity, time.time())
 
     def _agent_info(self) -> models.ParticipantInfo:
         return signalling.agent_info(self._names, self._attributes, self._info_version)
