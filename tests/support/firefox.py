@@ -21,10 +21,13 @@ from tests.support.tools import missing
 
 START_LIMIT_S = 60.0
 COMMAND_LIMIT_S = 60.0
+FAKE_HZ = 440
+"""What the fake microphone hums."""
 
 _PREFERENCES = {
     # a microphone that hums, and a user who allows it
     "media.navigator.streams.fake": True,
+    "media.navigator.audio.fake_frequency": FAKE_HZ,
     "media.navigator.permission.disabled": True,
     "media.autoplay.default": 0,
     # nothing that is not asked for: no first-run pages, no updates, no reports, no look-ups

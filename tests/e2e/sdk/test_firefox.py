@@ -5,7 +5,7 @@ import numpy as np
 from oneinbox.core.link import MediaSettings
 from oneinbox.live.engine.ports import Caption
 from tests.support.chromium import sdk_file, serve_files
-from tests.support.firefox import FirefoxPage, firefox
+from tests.support.firefox import FAKE_HZ, FirefoxPage, firefox
 from tests.support.media_server import RecordingListener, media_server, token, until
 from tests.support.media_signal import samples, tone
 from tests.support.microphone import LISTEN_SCRIPT
@@ -61,14 +61,13 @@ async def test_a_call_in_firefox_and_a_reload_in_the_middle_of_it():
             await page.evaluate("async () => await oi.sendText('typed')")
             await until(lambda: listener.texts == ["typed"], what="the typed text")
 
-            # its fake microphone hums at 440 Hz
             listener.pcm.clear()
             await until(lambda: len(listener.pcm) > 3 * 32_000, what="3 s of the microphone")
             heard = samples(bytes(listener.pcm[-2 * 32_000 :]))
             spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
             loudest_hz = float(np.argmax(spectrum) * 16_000 / len(heard))
             assert spectrum.max() > 50 * np.median(spectrum), "a tone"
-            assert abs(loudest_hz - 440) < 30, loudest_hz
+            assert abs(loudest_hz - FAKE_HZ) < 30, loudest_hz
 
             server.cut_signalling()
             await page.until("told.at(-1) === 'connected'")
