@@ -9,6 +9,7 @@ import pytest
 
 from oneinbox.api.knowledge.ingest import Ingestor
 from oneinbox.net.outbound import OutboundGuard
+from tests.support import documents
 from tests.support.api import Api
 
 
@@ -73,8 +74,6 @@ async def test_texts_and_text_files_are_read_at_once(api: Api) -> None:
 async def test_files_that_cannot_be_read_say_so(api: Api) -> None:
     base = await new_base(api)
     for name, data, word in (
-        ("a.pdf", b"%PDF-1.7", "PDF"),
-        ("a.docx", b"PK", "Word"),
         ("a.txt", b"\xff\xfe\x00", "UTF-8"),
         ("b.txt", b"\x80\x81", "UTF-8"),
         ("c.txt", b"  \n ", "no text"),
@@ -84,9 +83,34 @@ async def test_files_that_cannot_be_read_say_so(api: Api) -> None:
         newest = (await sources(api, base))[0]
         assert newest["status"] == "error"
         assert word in newest["error_message"]
-    assert await api.count("knowledge_files") == 5
+    assert await api.count("knowledge_files") == 0
     assert await prompt_of_a_call(api, [base]) == "Be kind."
     assert (await api.ask("DELETE", f"/v1/knowledge-bases/{await new_base(api)}")).status_code == 204
+
+
+async def test_documents_are_read_in_the_background(api: Api) -> None:
+    base = await new_base(api)
+    for name, data in (("menu.PDF", documents.pdf("A table costs 5 euros.")), ("old.doc.docx", b"PK")):
+        added = await add(api, base, file=(name, data))
+        assert (added.status_code, added.json()["job"]["status"]) == (202, "queued"), added.text
+    assert await api.count("knowledge_files") == 2
+    ingestor = Ingestor(api.database, OutboundGuard())
+    while await ingestor.run_one():
+        pass
+    broken, read = await sources(api, base)
+    assert (read["status"], read["file_name"], read["token_count"]) == ("ready", "menu.PDF", 6)
+    assert broken["status"] == "error"
+    assert ".docx" in broken["error_message"]
+    assert await api.count("knowledge_files") == 0
+    assert "A table costs 5 euros." in await prompt_of_a_call(api, [base])
+
+
+async def test_a_page_may_be_a_document(api: Api) -> None:
+    pdf = httpx.Response(200, headers={"Content-Type": "application/pdf"}, content=documents.pdf("Open at nine."))
+    base = await new_base(api)
+    await add(api, base, type="url", source="https://shop.example/hours.pdf")
+    assert await Ingestor(api.database, OutboundGuard(resolver=public, transport=Pages(lambda _: pdf))).run_one()
+    assert "Open at nine." in await prompt_of_a_call(api, [base])
 
 
 @pytest.mark.parametrize(
@@ -101,6 +125,7 @@ async def test_files_that_cannot_be_read_say_so(api: Api) -> None:
         ({"type": "text"}, ("a.txt", b"x"), "invalid_source", "file"),
         ({}, ("a.exe", b"x"), "file_type_not_supported", "file"),
         ({}, ("a", b"x"), "file_type_not_supported", "file"),
+        ({}, ("a" * 252 + ".pdf", b"x"), "invalid_source", "file"),
         ({"type": "url", "source": "http://127.0.0.1/"}, None, "url_not_allowed", "source"),
         ({"type": "url", "source": "file:///etc/passwd"}, None, "url_not_allowed", "source"),
         ({"type": "url", "source": "no url"}, None, "url_not_allowed", "source"),
@@ -245,7 +270,7 @@ async def test_a_page_is_fetched_in_the_background(api: Api) -> None:
         ("https://a.example/", httpx.Response(302, headers={"Location": "https://a.example/"}), "too often"),
         ("https://a.example/", httpx.Response(302, headers={"Location": "https://xn--a/"}), "cannot be reached"),
         ("https://a.example/", httpx.Response(404), "404"),
-        ("https://a.example/", httpx.Response(200, headers={"Content-Type": "image/png"}), "neither HTML nor text"),
+        ("https://a.example/", httpx.Response(200, headers={"Content-Type": "image/png"}), "no text or document"),
         ("https://a.example/", httpx.Response(200, headers={"Content-Type": "text/plain"}, content=b"x" * 6_000_000), "larger"),
         ("https://a.example/", httpx.Response(200, headers={"Content-Type": "text/html"}, content=b"<p></p>"), "no text"),
     ],

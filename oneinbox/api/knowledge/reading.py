@@ -8,7 +8,7 @@ _BLANKS = re.compile(r"[ \t\u00a0]+")
 _EMPTY_LINES = re.compile(r"\n{3,}")
 _HIDDEN = frozenset({"script", "style", "template", "noscript", "svg", "head"})
 _LINES = frozenset(
-    {
+    [
         "p",
         "div",
         "br",
@@ -27,8 +27,10 @@ _LINES = frozenset(
         "ol",
         "dt",
         "dd",
-    }
+    ]
 )
+_CELLS = frozenset({"td", "th"})
+CELL_END = " | "
 _BYTES_PER_TOKEN = 4
 
 
@@ -70,20 +72,30 @@ class _Page(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.pieces: list[str] = []
         self._hidden = 0
+        self._in_row = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         del attrs
         if tag in _HIDDEN:
             self._hidden += 1
+        elif tag in _CELLS:
+            self.pieces.append(CELL_END if self._in_row else "")
+            self._in_row = True
         elif tag in _LINES:
-            self.pieces.append("\n")
+            self._end_line(tag)
 
     def handle_endtag(self, tag: str) -> None:
         if tag in _HIDDEN:
             self._hidden = max(0, self._hidden - 1)
         elif tag in _LINES:
-            self.pieces.append("\n")
+            self._end_line(tag)
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
             self.pieces.append(data.replace("\n", " "))
+
+    def _end_line(self, tag: str) -> None:
+        if tag in ("tr", "table"):
+            self._in_row = False
+        # A cell that holds paragraphs (Word's all do) stays on its row's line.
+        self.pieces.append(" " if self._in_row else "\n")

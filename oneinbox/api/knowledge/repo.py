@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, delete, or_, select, update
 
 from oneinbox.api.db.database import Rows
-from oneinbox.api.db.tables import KnowledgeJob, KnowledgeSource, LanguageModel
+from oneinbox.api.db.tables import KnowledgeFile, KnowledgeJob, KnowledgeSource, LanguageModel
 
 
 async def sources_of(rows: Rows, org_id: str, base_id: str) -> Sequence[KnowledgeSource]:
@@ -57,6 +57,11 @@ async def contents(rows: Rows, org_id: str, source_ids: Sequence[str]) -> dict[s
         KnowledgeSource.org_id == org_id, KnowledgeSource.id.in_(source_ids)
     )
     return {row[0]: row[1] or "" for row in (await rows.execute(query)).all()}
+
+
+async def drop_file(rows: Rows, source_id: str) -> None:
+    """Delete a source's file as it was sent, where there is one."""
+    await rows.execute(delete(KnowledgeFile).where(KnowledgeFile.source_id == source_id))
 
 
 async def waiting_job(rows: Rows, lost_before: datetime) -> KnowledgeJob | None:

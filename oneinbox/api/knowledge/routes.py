@@ -32,7 +32,7 @@ _SOURCE_FORM: dict[str, Any] = {
                         "file": {
                             "type": "string",
                             "format": "binary",
-                            "description": ".txt, .md (read at once); .pdf, .docx, .xlsx, .xls (kept, not read yet)",
+                            "description": ".txt, .md, .csv, .html (read at once); .pdf, .docx, .xlsx, .xls (read soon)",
                         },
                         "type": {"type": "string", "enum": ["url", "text"]},
                         "source": {"type": "string", "description": "The URL, or the text."},
@@ -71,7 +71,7 @@ def _upload_routes(service: KnowledgeService, guard: Guard) -> APIRouter:
     async def add_knowledge_base_source(
         kb_id: str, request: Request, caller: Annotated[Caller, Depends(guard)]
     ) -> SourceAdded:
-        """Put a file, a page or a text into a knowledge base. A page is fetched soon; the job tells when."""
+        """Put a file, a page or a text into a knowledge base. A page or a document is read soon; the job tells when."""
         return await service.add_source(caller, kb_id, await read_form(request))
 
     return router

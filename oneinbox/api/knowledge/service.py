@@ -12,7 +12,8 @@ from oneinbox.api.http.auth import Caller
 from oneinbox.api.http.paging import Page, PageRequest
 from oneinbox.api.http.upload import Form, SentFile
 from oneinbox.api.knowledge import repo
-from oneinbox.api.knowledge.reading import UnreadableError, text_of_bytes, tidy, token_count
+from oneinbox.api.knowledge.documents import READERS
+from oneinbox.api.knowledge.reading import UnreadableError, text_of_bytes, text_of_html, tidy, token_count
 from oneinbox.api.knowledge.schemas import (
     JobAnswer,
     JobBrief,
@@ -31,8 +32,9 @@ from oneinbox.net.outbound import OutboundGuard
 PROMPT_TOKENS = 10_000
 """How much knowledge goes into a prompt."""
 
-_TEXT_FILES = (".txt", ".md")
-_KEPT_FILES = {".pdf": "PDF", ".docx": "Word", ".xlsx": "Excel", ".xls": "Excel"}
+_TEXT_FILES = (".txt", ".md", ".csv", ".html", ".htm")
+_FILE_TYPES = (*_TEXT_FILES, *READERS)
+_MAX_NAME_CHARS = 255
 _MAX_NAMED = 10
 _MAX_JOBS = 20
 _MAX_SOURCES = 1_000
@@ -94,7 +96,7 @@ class KnowledgeService:
     # ---- sources ----------------------------------------------------------------------------------------------------
 
     async def add_source(self, caller: Caller, base_id: str, form: Form) -> SourceAdded:
-        """Put a source into a knowledge base. Text is read at once, a page soon."""
+        """Put a source into a knowledge base. Text is read at once, a page or a document soon."""
         async with self._database.write() as rows:
             base = await _find(rows, caller.org_id, base_id)
             _, job = await self._add(rows, caller, base, form)
@@ -103,7 +105,7 @@ class KnowledgeService:
     async def add_source_with_base(self, caller: Caller, form: Form) -> SourceAddedWithBase:
         """Make a knowledge base that is named after its first source."""
         async with self._database.write() as rows:
-            name = tidy(_source_name(form))[:255] or "(source)"
+            name = tidy(_source_name(form))[:_MAX_NAME_CHARS] or "(source)"
             base = _new_base(caller.org_id, KnowledgeBaseCreate(name=name))
             rows.add(base)
             await trail.record(rows, caller, "knowledge_base.created", "knowledge_base", base.id)
@@ -167,8 +169,8 @@ class KnowledgeService:
             token_count=0,
             chunk_count=0,
             created_at=now,
-            file_name=file and file.name[:255],
-            mime_type=(file and (file.media_type or "")[:255]) or None,
+            file_name=file and file.name[:_MAX_NAME_CHARS],
+            mime_type=(file and (file.media_type or "")[:_MAX_NAME_CHARS]) or None,
             file_size=file and len(file.data),
         )
         job = KnowledgeJob(
@@ -184,10 +186,10 @@ class KnowledgeService:
         rows.add(source)
         await rows.flush()
         rows.add(job)
-        if kind != "url":
+        if file is not None and _suffix(file.name) in READERS:
+            rows.add(KnowledgeFile(source_id=source.id, org_id=caller.org_id, data=file.data))
+        elif kind != "url":
             settle(source, job, base.chunk_size, *_read_now(form, file))
-            if file is not None and source.status == "error":
-                rows.add(KnowledgeFile(source_id=source.id, org_id=caller.org_id, data=file.data))
         await trail.record(rows, caller, "knowledge_source.created", "knowledge_source", source.id)
         return source, job
 
@@ -278,30 +280,33 @@ def _source_name(form: Form) -> str:
         name = tidy(PurePath(form.files["file"].name.replace("\\", "/")).name)
         if not name:
             raise _wrong_form("the file needs a name", "file")
-        suffix = PurePath(name.lower()).suffix
-        if suffix not in _TEXT_FILES and suffix not in _KEPT_FILES:
+        if len(name) > _MAX_NAME_CHARS:
+            raise _wrong_form(f"a file's name may have {_MAX_NAME_CHARS} characters at most", "file")
+        if _suffix(name) not in _FILE_TYPES:
             raise AppError(
                 "file_type_not_supported",
-                "send a file whose name ends in .txt, .md, .pdf, .docx, .xlsx or .xls",
+                f"send a file whose name ends in {', '.join(_FILE_TYPES[:-1])} or {_FILE_TYPES[-1]}",
                 ErrorKind.INVALID,
                 param="file",
             )
-        return name[:255]
+        return name
     source = form.fields["source"].strip()
     if kind == "url":
         return source
     return tidy(source)[:_SHOWN_CHARS] or "(text)"
 
 
+def _suffix(name: str) -> str:
+    return PurePath(name.lower()).suffix
+
+
 def _read_now(form: Form, file: SentFile | None) -> tuple[str, str | None]:
     """Return the text, and why there is none."""
     if file is None:
         return tidy(form.fields["source"]), None
-    suffix = PurePath(file.name.lower()).suffix
-    if suffix in _KEPT_FILES:
-        return "", f"{_KEPT_FILES[suffix]} files are kept, but this release cannot read them: send their text"
     try:
-        return text_of_bytes(file.data), None
+        text = text_of_bytes(file.data)
+        return text_of_html(text) if _suffix(file.name).startswith(".htm") else text, None
     except UnreadableError as error:
         return "", f"the file cannot be read: {error}"
 
