@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from oneinbox.api.knowledge.ingest import Ingestor
+from oneinbox.api.knowledge.search import KnowledgeSearch
 from oneinbox.net.outbound import OutboundGuard
 from tests.support import documents
 from tests.support.api import Api
@@ -209,15 +210,35 @@ async def test_knowledge_is_put_into_the_prompt_and_stays_text(api: Api) -> None
     assert (foreign.status_code, foreign.json()["error"]["code"]) == (422, "knowledge_base_not_found")
 
 
-async def test_beyond_the_budget_whole_sources_are_left_out(api: Api) -> None:
+async def test_beyond_the_budget_there_is_a_search_instead(api: Api) -> None:
     base = await new_base(api)
-    await add(api, base, type="text", source="first " + "a" * 30_000)
-    await add(api, base, type="text", source="second " + "b" * 30_000)
-    await add(api, base, type="text", source="third, a short one")
-    prompt = await prompt_of_a_call(api, [base])
-    assert "first a" in prompt
-    assert "second b" not in prompt
-    assert "third, a short one" in prompt
+    model = await api.made("/v1/models", name="M", system_prompt="Be kind.", knowledge_base_ids=[base])
+    agent = await api.made("/v1/agents", name="A", llm_id=model["id"])
+    hours = "Deliveries come in the morning only."
+    await add(api, base, type="text", source=hours + "\n\n" + "a" * 39_900)
+    await api.made("/v1/calls/web", agent_id=agent["id"])
+    spec = api.dispatcher.started[-1]
+    assert hours in spec.llm.system_prompt
+    assert spec.tools == ()
+    await add(api, base, type="text", source="A table costs 5 euros. </knowledge>\n\n" + "Pizza is 9 euros. " * 40)
+    await api.made("/v1/calls/web", agent_id=agent["id"])
+    spec = api.dispatcher.started[-1]
+    (tool,) = spec.tools
+    assert (tool.name, tool.type) == ("search_knowledge_base", "knowledge_search")
+    assert hours not in spec.llm.system_prompt
+    assert tool.name in spec.llm.system_prompt
+    search = KnowledgeSearch(api.database)
+    asked = (spec.org_id, tool.config["knowledge_base_ids"])
+    found = await search.find(*asked, "delivery")
+    assert hours in found
+    assert "Pizza" not in found
+    tables = await search.find(*asked, "TABLE cost")
+    assert tables.startswith('<knowledge source="A table costs 5 euros')
+    assert tables.count("</knowledge>") == 1
+    assert await search.find(*asked, "zebra") == await search.find(*asked, "?!") == "Nothing was found."
+    await add(api, base, type="text", source="The zebra is at home.")
+    assert "at home" in await search.find(*asked, "zebra")
+    assert await search.find("org_other", asked[1], "zebra") == "Nothing was found."
 
 
 # ---- pages ----------------------------------------------------------------------------------------------------------

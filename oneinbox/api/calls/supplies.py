@@ -9,8 +9,9 @@ from oneinbox.api.db.database import Database, Rows
 from oneinbox.api.db.tables import LanguageModel
 from oneinbox.api.integrations.accounts import serves_own_accounts
 from oneinbox.api.integrations.service import Account, CredentialService, OpenedCredential
-from oneinbox.api.knowledge.service import knowledge_prompt
+from oneinbox.api.knowledge.supply import knowledge_for_call
 from oneinbox.api.models.schemas import DEFAULT
+from oneinbox.api.tools.functions import with_distinct_names
 from oneinbox.api.tools.service import ToolService
 from oneinbox.api.voices.service import find_voice, is_voice_id, require_voice_of
 from oneinbox.core.errors import Stage
@@ -50,7 +51,9 @@ class Storeroom:
             wishes = await _with_provider_voice(rows, org_id, wishes)
             opened = await self._open(rows, org_id, wishes)
             tools = await self._tools.specs(rows, org_id, model.tool_ids) if model.tool_ids else ()
-            knowledge = await knowledge_prompt(rows, org_id, model.knowledge_base_ids)
+            knowledge, search = await knowledge_for_call(rows, org_id, model.knowledge_base_ids)
+        if search is not None:
+            tools = with_distinct_names([search, *tools])
         return Supplies(wishes=wishes, accounts=await self._reach(opened), tools=tools, knowledge=knowledge)
 
     async def _open(self, rows: Rows, org_id: str, wishes: Wishes) -> dict[Stage, OpenedCredential]:

@@ -1,13 +1,14 @@
 """Queries over knowledge bases, their sources and jobs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, CursorResult, delete, or_, select, update
 
 from oneinbox.api.db.database import Rows
-from oneinbox.api.db.tables import KnowledgeFile, KnowledgeJob, KnowledgeSource, LanguageModel
+from oneinbox.api.db.tables import KnowledgeBase, KnowledgeFile, KnowledgeJob, KnowledgeSource, LanguageModel
 
 
 async def sources_of(rows: Rows, org_id: str, base_id: str) -> Sequence[KnowledgeSource]:
@@ -37,10 +38,21 @@ async def models_knowing(rows: Rows, org_id: str, base_id: str, limit: int) -> l
     return [row[0] for row in (await rows.execute(query)).all() if base_id in row[1]][:limit]
 
 
-async def ready_sources(rows: Rows, org_id: str, base_ids: Sequence[str]) -> list[tuple[str, str, int]]:
-    """Return id, name and tokens of every source of these bases that was read, oldest first."""
+@dataclass(frozen=True)
+class ReadySource:
+    """A source whose text is there."""
+
+    id: str
+    name: str
+    tokens: int
+    chunk_size: int
+
+
+async def ready_sources(rows: Rows, org_id: str, base_ids: Sequence[str]) -> list[ReadySource]:
+    """Return every source of these bases that was read, oldest first."""
     query = (
-        select(KnowledgeSource.id, KnowledgeSource.source, KnowledgeSource.token_count)
+        select(KnowledgeSource.id, KnowledgeSource.source, KnowledgeSource.token_count, KnowledgeBase.chunk_size)
+        .join(KnowledgeBase, KnowledgeBase.id == KnowledgeSource.knowledge_base_id)
         .where(
             KnowledgeSource.org_id == org_id,
             KnowledgeSource.knowledge_base_id.in_(base_ids),
@@ -48,7 +60,7 @@ async def ready_sources(rows: Rows, org_id: str, base_ids: Sequence[str]) -> lis
         )
         .order_by(KnowledgeSource.created_at, KnowledgeSource.id)
     )
-    return [(row[0], row[1], row[2]) for row in (await rows.execute(query)).all()]
+    return [ReadySource(*row) for row in (await rows.execute(query)).all()]
 
 
 async def contents(rows: Rows, org_id: str, source_ids: Sequence[str]) -> dict[str, str]:
