@@ -24,7 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     up.add_argument("--port", type=int, help="port of the pages, the API and the signalling (default 8080)")
     up.add_argument("--media-port", type=int, help="UDP and TCP port of the media (default 7882)")
-    up.add_argument("--media-host", help="address to bind the media port to (default 0.0.0.0)")
+    up.add_argument("--media-host", help="addresses to bind the media port to, by commas (default 0.0.0.0,::)")
     up.add_argument("--public-url", help="how browsers reach this server, where a proxy stands in front of it")
     up.add_argument("--announced-addresses", help="IP addresses of the media port as clients see them, by commas")
     up.add_argument("--workers", type=int, help="worker processes (default: one for each core but one)")

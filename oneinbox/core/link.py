@@ -43,6 +43,7 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where a worker's media endpoint listens and what it tells clients."""
 
     bind_host: str = "127.0.0.1"
+    """Addresses by commas: a socket for each."""
     port: int = 7882
     """UDP and ICE-TCP, both on this number."""
     announced_addresses: tuple[str, ...] = ()

@@ -114,7 +114,7 @@ def _look_at_ports(settings: Settings) -> Iterable[Finding]:
             if kind == socket.SOCK_STREAM:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((settings.host if name == "port" else settings.media_host, port))
+                probe.bind((settings.host if name == "port" else settings.media_host.split(",")[0], port))
             except OSError as error:
                 yield "note", f"--{name} {port}: {error.strerror} (a running OneInbox, or another program)"
             else:

@@ -47,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: int = 8080
-    media_host: str = "0.0.0.0"  # noqa: S104 - see docs/decisions/0003: only ICE-authenticated packets are answered
+    media_host: str = "0.0.0.0,::"
     media_port: int = 7882
     """UDP and ICE-TCP of the first worker; the next workers take the numbers behind it."""
     announced_addresses: tuple[str, ...] = ()

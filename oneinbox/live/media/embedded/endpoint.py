@@ -14,7 +14,7 @@ from oneinbox.live.media.embedded.leg import EmbeddedLeg
 from oneinbox.live.media.embedded.names import RoomNames
 from oneinbox.live.media.embedded.pair import PeerPair, publisher_events
 from oneinbox.live.media.embedded.peer import Peer, PeerEvents, parse_first_offer
-from oneinbox.live.media.embedded.port import MediaPort, resolve_host
+from oneinbox.live.media.embedded.port import MediaPort, resolve_host, split_hosts
 from oneinbox.live.media.embedded.sdp import BadOfferError, is_announceable
 from oneinbox.live.media.embedded.session import SignalSession, SignalSocket
 from oneinbox.live.media.embedded.ticker import Ticker
@@ -22,7 +22,7 @@ from oneinbox.live.media.leg import LegListener
 
 _log = logging.getLogger(__name__)
 
-_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound to
+_ANY_IPV4, _ANY_IPV6 = _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound to
 _LOOPBACK = "127.0.0.1"
 """Announced last where everything is bound: a client on this machine finds it when every network is gone, and one in
 front of a container with published ports finds it where it does not see the container's own address."""
@@ -229,7 +229,11 @@ def _announced(settings: MediaSettings) -> tuple[str, ...]:
         if wrong:
             raise ValueError(f"not an IP address to announce: {', '.join(wrong)}")
         return settings.announced_addresses
-    if settings.bind_host in _ANY_ADDRESS:
-        found = get_host_addresses(use_ipv4=True, use_ipv6=settings.bind_host == "::")
-        return tuple(dict.fromkeys([*found, _LOOPBACK]))
-    return (resolve_host(settings.bind_host)[1],)
+    hosts = split_hosts(settings.bind_host)
+    found: list[str] = []
+    if any(host in _ANY_ADDRESS for host in hosts):
+        found += get_host_addresses(use_ipv4=_ANY_IPV4 in hosts, use_ipv6=_ANY_IPV6 in hosts)
+        if _ANY_IPV4 in hosts:
+            found.append(_LOOPBACK)
+    found += [resolve_host(host)[1] for host in hosts if host not in _ANY_ADDRESS]
+    return tuple(dict.fromkeys(found))

@@ -1,16 +1,17 @@
-"""One UDP port and one TCP port of the same number, shared by every call of a worker.
+"""One UDP port and one TCP port of the same number (on each address bound to), shared by every call of a worker.
 
 A packet is told apart by what it is and where it comes from: a STUN check names its session by user fragment; once it
 proved that it knows that session's password, its address belongs to the session. Anything from an address that
-proved nothing is dropped unread, unless it is media that authenticates itself: then its client moved. TCP carries the same packets, each behind its length (RFC 4571), for clients that
-cannot send UDP (RFC 6544; we are the passive side).
+proved nothing is dropped unread, unless it is media that authenticates itself: then its client moved. TCP carries the
+same packets, each behind its length (RFC 4571), for clients that cannot send UDP (RFC 6544; we are the passive side).
 """
 
 import asyncio
-import contextlib
+import errno
 import logging
 import socket
 import struct
+from collections.abc import Sequence
 from typing import cast
 
 from oneinbox.live.media.embedded import stun
@@ -29,6 +30,8 @@ _TCP_PROOF_S = 10.0
 _TCP_MAX_UNPROVEN = 128
 _PORT_TRIES = 20
 
+_NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+
 _LENGTH = struct.Struct("!H")
 
 
@@ -37,59 +40,79 @@ class MediaPort:
 
     def __init__(self) -> None:
         self._sessions: dict[str, IceSession] = {}
-        self._udp_paths: dict[Address, _UdpPath] = {}
         self._senders: dict[bytes, IceSession] = {}
         """Whose media each SSRC is."""
         self._unproven: dict[_TcpPath, None] = {}
         self._tcp_paths: set[_TcpPath] = set()
-        self._udp: socket.socket | None = None
-        self._tcp: asyncio.Server | None = None
+        self._udp: list[_UdpSocket] = []
+        self._tcp: list[asyncio.Server] = []
         self.number = 0
         self.udp_enabled = True
         self.tcp_enabled = True
 
-    async def open(self, host: str, port: int) -> int:
-        """Bind both; return the number. ``port`` 0 takes one that is free for both. Raises ``OSError`` naming it."""
+    async def open(self, hosts: str, port: int) -> int:
+        """Bind UDP and TCP to each host (by commas); return the number, which is the same for all.
+
+        ``port`` 0 takes one that is free everywhere. A family of addresses that the machine does not have is left out, as
+        long as another is there. Raises ``OSError`` that names what could not be bound.
+        """
         failure = OSError()
         for _ in range(1 if port else _PORT_TRIES):
             try:
-                return await self._open_both(host, port)
+                return await self._open_all(split_hosts(hosts), port)
             except OSError as error:
                 failure = error
-        taken = f"the media port {host}:{port} (UDP and TCP) cannot be opened: {failure.strerror}"
+                await self.aclose()
+        taken = f"the media port {hosts}:{port} (UDP and TCP) cannot be opened: {failure.strerror}"
         raise OSError(failure.errno, taken) from failure
 
-    async def _open_both(self, host: str, port: int) -> int:
+    async def _open_all(self, hosts: Sequence[str], port: int) -> int:
+        self.number, missing = port, OSError("no address to bind to")
+        for host in hosts:
+            try:
+                await self._open_both(host)
+            except OSError as error:
+                if len(hosts) == 1 or error.errno not in _NO_SUCH_FAMILY:
+                    raise
+                _log.info("nothing is bound to %s: %s", host, error.strerror)
+                missing = error
+        if not self._udp:
+            raise missing
+        return self.number
+
+    async def _open_both(self, host: str) -> None:
         family, address = resolve_host(host)
-        udp, tcp = _socket(family, socket.SOCK_DGRAM), _socket(family, socket.SOCK_STREAM)
+        udp, tcp = _socket(family, socket.SOCK_DGRAM), None
         try:
-            udp.bind((address, port))
-            number = int(udp.getsockname()[1])
+            udp.bind((address, self.number))
+            self.number = int(udp.getsockname()[1])
+            tcp = _socket(family, socket.SOCK_STREAM)
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            tcp.bind((address, number))
-            self._tcp = await asyncio.get_running_loop().create_server(lambda: _TcpPath(self), sock=tcp)
+            tcp.bind((address, self.number))
+            self._tcp.append(await asyncio.get_running_loop().create_server(lambda: _TcpPath(self), sock=tcp))
         except OSError:
             udp.close()
-            tcp.close()
+            if tcp is not None:
+                tcp.close()
             raise
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-        self._udp = udp
-        asyncio.get_running_loop().add_reader(udp.fileno(), self._drain, udp)
-        self.number = number
-        return number
+        bound = _UdpSocket(self, udp)
+        self._udp.append(bound)
+        asyncio.get_running_loop().add_reader(udp.fileno(), bound.drain)
 
     async def aclose(self) -> None:
         """Close the sockets and every connection."""
-        if self._udp is not None:
-            asyncio.get_running_loop().remove_reader(self._udp.fileno())
-            self._udp.close()
-            self._udp = None
-        if self._tcp is not None:
-            self._tcp.close()
-            for path in list(self._tcp_paths):
-                path.forget()
-            await self._tcp.wait_closed()
-            self._tcp = None
+        for bound in self._udp:
+            asyncio.get_running_loop().remove_reader(bound.socket.fileno())
+            bound.socket.close()
+        self._udp.clear()
+        listening, self._tcp = self._tcp, []
+        for server in listening:
+            server.close()
+        for path in list(self._tcp_paths):
+            path.forget()
+        for server in listening:
+            await server.wait_closed()
 
     # ---- sessions
 
@@ -115,9 +138,10 @@ class MediaPort:
 
     def holdings(self) -> tuple[int, int]:
         """Return how many sessions and how many paths are known: zero of each where no call is left."""
-        return len(self._sessions), len(self._udp_paths) + len(self._tcp_paths)
+        return len(self._sessions), sum(len(bound.paths) for bound in self._udp) + len(self._tcp_paths)
 
-    def _session_of(self, data: bytes) -> tuple[IceSession, stun.BindingRequest] | None:
+    def check(self, data: bytes) -> tuple[IceSession, stun.BindingRequest] | None:
+        """Return whose check a STUN packet is, and the check; it is not yet known to be authentic."""
         try:
             request = stun.parse_binding_request(data)
         except stun.MalformedStunError as error:
@@ -128,56 +152,9 @@ class MediaPort:
         session = self._sessions.get(request.username.partition(":")[0])
         return None if session is None else (session, request)
 
-    # ---- UDP
-
-    def _drain(self, udp: socket.socket) -> None:
-        now_s = asyncio.get_running_loop().time()
-        for _ in range(_DRAIN_PACKETS):
-            try:
-                data, address = udp.recvfrom(_MAX_DATAGRAM_BYTES)
-            except BlockingIOError:
-                return
-            except OSError as error:  # an ICMP error about a packet sent earlier: nothing of ours to do
-                _log.debug("reading UDP: %s", error)
-                continue
-            if not data or not self.udp_enabled:
-                continue
-            if data[0] < 4:
-                self._udp_check(data, address, now_s)
-            elif (path := self._udp_paths.get(address)) is not None:
-                path.session.receive(data, path, now_s)
-            elif (session := self._senders.get(data[8:12])) is not None and 128 <= data[0] <= 191:
-                path = _UdpPath(self, session, address)
-                if session.receive_from_stranger(data, path, now_s):
-                    self._udp_paths[address] = path
-
-    def _udp_check(self, data: bytes, address: Address, now_s: float) -> None:
-        found = self._session_of(data)
-        if found is None:
-            return
-        session, request = found
-        path = self._udp_paths.get(address)
-        if path is None or path.session is not session:
-            path = _UdpPath(self, session, address)
-        if session.check(request, path, now_s):
-            known = self._udp_paths.get(address)
-            if known is not None and known is not path:
-                known.session.lose(known)  # the address has a new owner, who proved it
-            self._udp_paths[address] = path
-
-    def send_udp(self, data: bytes, address: Address) -> None:
-        """Send one datagram, or drop it where the network does not take it now."""
-        if self._udp is None:
-            return
-        try:
-            self._udp.sendto(data, address)
-        except OSError as error:  # a full buffer, or no route: media does not wait, and DTLS sends again
-            _log.debug("sending UDP: %s", error)
-
-    def forget_udp(self, path: "_UdpPath", address: Address) -> None:
-        """Stop delivering what comes from ``address``, where it is still ``path``'s."""
-        if self._udp_paths.get(address) is path:
-            del self._udp_paths[address]
+    def owner_of(self, media: bytes) -> IceSession | None:
+        """Return whose media a packet of a stranger would be, by its SSRC."""
+        return self._senders.get(media[8:12]) if 128 <= media[0] <= 191 else None
 
     # ---- TCP
 
@@ -201,7 +178,7 @@ class MediaPort:
     def tcp_packet(self, data: bytes, path: "_TcpPath", now_s: float) -> None:
         """Take one packet that came by TCP."""
         if data[0] < 4:
-            found = self._session_of(data)
+            found = self.check(data)
             if found is None:
                 return
             session, request = found
@@ -212,11 +189,68 @@ class MediaPort:
             path.session.receive(data, path, now_s)
 
 
+class _UdpSocket:
+    """One bound UDP socket, and the paths over it."""
+
+    def __init__(self, port: MediaPort, bound: socket.socket) -> None:
+        self._port = port
+        self.socket = bound
+        self.paths: dict[Address, _UdpPath] = {}
+
+    def drain(self) -> None:
+        """Take what has come."""
+        now_s = asyncio.get_running_loop().time()
+        for _ in range(_DRAIN_PACKETS):
+            try:
+                data, address = self.socket.recvfrom(_MAX_DATAGRAM_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:  # an ICMP error about a packet sent earlier: nothing of ours to do
+                _log.debug("reading UDP: %s", error)
+                continue
+            if not data or not self._port.udp_enabled:
+                continue
+            if data[0] < 4:
+                self._check(data, address, now_s)
+            elif (path := self.paths.get(address)) is not None:
+                path.session.receive(data, path, now_s)
+            elif (session := self._port.owner_of(data)) is not None:
+                path = _UdpPath(self, session, address)
+                if session.receive_from_stranger(data, path, now_s):
+                    self.paths[address] = path
+
+    def _check(self, data: bytes, address: Address, now_s: float) -> None:
+        found = self._port.check(data)
+        if found is None:
+            return
+        session, request = found
+        path = self.paths.get(address)
+        if path is None or path.session is not session:
+            path = _UdpPath(self, session, address)
+        if session.check(request, path, now_s):
+            known = self.paths.get(address)
+            if known is not None and known is not path:
+                known.session.lose(known)  # the address has a new owner, who proved it
+            self.paths[address] = path
+
+    def send(self, data: bytes, address: Address) -> None:
+        """Send one datagram, or drop it where the network does not take it now."""
+        try:
+            self.socket.sendto(data, address)
+        except OSError as error:  # a full buffer, no route, or closed: media does not wait, and DTLS sends again
+            _log.debug("sending UDP: %s", error)
+
+    def forget(self, path: "_UdpPath", address: Address) -> None:
+        """Stop delivering what comes from ``address``, where it is still ``path``'s."""
+        if self.paths.get(address) is path:
+            del self.paths[address]
+
+
 class _UdpPath(Path):
     transport = "udp"
 
-    def __init__(self, port: MediaPort, session: IceSession, address: Address) -> None:
-        self._port = port
+    def __init__(self, udp: _UdpSocket, session: IceSession, address: Address) -> None:
+        self._udp = udp
         self._address = address
         self.session = session
 
@@ -225,10 +259,10 @@ class _UdpPath(Path):
         return self._address[:2]
 
     def send(self, data: bytes) -> None:
-        self._port.send_udp(data, self._address)
+        self._udp.send(data, self._address)
 
     def forget(self) -> None:
-        self._port.forget_udp(self, self._address)
+        self._udp.forget(self, self._address)
 
 
 class _TcpPath(asyncio.Protocol, Path):
@@ -293,6 +327,11 @@ class _TcpPath(asyncio.Protocol, Path):
             transport.abort()
 
 
+def split_hosts(hosts: str) -> list[str]:
+    """Return the hosts that a setting names by commas."""
+    return [host.strip() for host in hosts.split(",") if host.strip()]
+
+
 def resolve_host(host: str) -> tuple[socket.AddressFamily, str]:
     """Return the family and the numeric address of a host to bind to; raises ``OSError`` where it names none."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
@@ -303,6 +342,6 @@ def _socket(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.soc
     made = socket.socket(family, kind)
     made.settimeout(0)
     if family == socket.AF_INET6:
-        with contextlib.suppress(OSError):  # a machine without IPv4 has no such option to unset
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        # IPv4 has a socket of its own: so every packet is answered from the family that it came by
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     return made
