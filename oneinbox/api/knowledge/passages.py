@@ -79,7 +79,8 @@ class PassageIndex:
 
         self._passages = passages
         self._ranking = BM25()
-        self._ranking.index([terms(f"{one.source} {one.text}") or [""] for one in passages], show_progress=False)
+        if passages:
+            self._ranking.index([terms(f"{one.source} {one.text}") or [""] for one in passages], show_progress=False)
 
     def find(self, query: str, limit: int) -> list[Passage]:
         """Return the passages that fit best, the best first; none that shares no term with the query."""
