@@ -81,10 +81,13 @@ async def load(
     return Measured(len(latencies), cpu_s, wall_s, latencies)
 
 
-def measure(which: str, seconds: float, connections: int) -> Measured:
+def measure(which: str, seconds: float, connections: int, profile: Path | None = None) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         target = subprocess.Popen(
-            [sys.executable, "-m", "bench.api.target", which, folder],
+            [
+                *(sys.executable, "-m", "bench.api.target", which, folder),
+                *(() if profile is None else ("--profile", str(profile))),
+            ],
             cwd=Path(__file__).resolve().parents[2],
             stdout=subprocess.PIPE,
             text=True,
@@ -114,7 +117,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--profile", type=Path, help="measure nothing; write what the token route does to this file")
     arguments = parser.parse_args()
+    if arguments.profile is not None:
+        measure("api", arguments.seconds, arguments.connections, arguments.profile.absolute())
+        print(arguments.profile.read_text())
+        return
     print(f"Python {platform.python_version()}, {arguments.connections} connections, {arguments.seconds:g} s each")
     found = {which: measure(which, arguments.seconds, arguments.connections) for which in ("api", "bare")}
     print(found["api"].line("token route"))

@@ -1,10 +1,14 @@
 """The process under test: the API with a dispatcher that takes every call, or a bare Starlette route with one insert."""
 
 import argparse
+import asyncio
 import json
+import signal
 import socket
 import sqlite3
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -14,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from bench.api.sampler import Sampler
 from oneinbox.api.app import create_app
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import open_database
@@ -63,10 +68,19 @@ def bare(data_dir: Path):
     return Starlette(routes=[Route("/v1/web-calls/token", insert, methods=["POST"])]), {}
 
 
+class Server(uvicorn.Server):
+    """Uvicorn without its own signal handling, which ends the process before a profile is written."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("which", choices=["api", "bare"])
     parser.add_argument("data_dir", type=Path)
+    parser.add_argument("--profile", type=Path)
     arguments = parser.parse_args()
     app, facts = await api(arguments.data_dir) if arguments.which == "api" else bare(arguments.data_dir)
     with socket.socket() as listener:
@@ -74,8 +88,16 @@ async def main() -> None:
         listener.listen(128)
         config = uvicorn.Config(app, loop="none", http="httptools", lifespan="off", access_log=False, log_config=None)
         print(json.dumps({"port": listener.getsockname()[1], **facts}), flush=True)
-        server = uvicorn.Server(config)
-        await server.serve(sockets=[listener])
+        server = Server(config)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, setattr, server, "should_exit", True)  # noqa: FBT003 - setattr's
+        if arguments.profile is not None:
+            sampler = Sampler()
+            sampler.start()
+            await server.serve(sockets=[listener])
+            sampler.stop()
+            arguments.profile.write_text(sampler.table(120))
+        else:
+            await server.serve(sockets=[listener])
 
 
 if __name__ == "__main__":

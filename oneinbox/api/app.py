@@ -110,11 +110,11 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     vault = Vault(config.credential_keys)
     credentials = CredentialService(database, vault, outbound)
     tools = ToolService(database, vault, outbound)
-    app.include_router(_health_routes())
     # Routes are tried in this order: calls come first, being asked for most.
     starter = CallStarter(database, dispatcher, config, outbound, Storeroom(database, credentials, tools))
     page_guard = PageGuard(keys, config.session_secret)
     app.include_router(call_routes(CallService(database, dispatcher, config), starter, guard, page_guard, own))
+    app.include_router(_health_routes())
     sign_ups = SignUpService(database, config, accounts, add_demo_agent)
     app.include_router(account_routes(accounts, sign_ups, guard, own))
     app.include_router(organisation_routes(accounts, guard))

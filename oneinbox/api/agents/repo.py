@@ -1,12 +1,16 @@
 """Queries over agents, always with the model that each thinks with."""
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from oneinbox.api.db.database import Rows
 from oneinbox.api.db.owned import is_plausible_id
+from oneinbox.api.db.plain import Query, table_of
 from oneinbox.api.db.tables import Agent, LanguageModel
 
 AgentAndModel = tuple[Agent, LanguageModel]
+
+
+_AGENTS, _MODELS = table_of(Agent), table_of(LanguageModel)
 
 
 async def agent_with_model(rows: Rows, org_id: str, agent_id: str) -> AgentAndModel | None:
@@ -20,6 +24,26 @@ async def agent_with_model(rows: Rows, org_id: str, agent_id: str) -> AgentAndMo
     )
     found = (await rows.execute(query)).one_or_none()
     return None if found is None else (found[0], found[1])
+
+
+_with_model = Query(
+    select(*_AGENTS.c, *_MODELS.c)
+    .join(_MODELS, _MODELS.c.id == _AGENTS.c.llm_id)
+    .where(_AGENTS.c.id == bindparam("agent_id"), _AGENTS.c.org_id == bindparam("org_id"))
+)
+
+
+def find_agent_with_model(connection: Connection, org_id: str, agent_id: str) -> AgentAndModel | None:
+    """Return the same: to be read, never changed."""
+    if not is_plausible_id(agent_id):
+        return None
+    rows = _with_model(connection, agent_id=agent_id, org_id=org_id)
+    if not rows:
+        return None
+    found = rows[0]
+    of_agent = len(_AGENTS.c)
+    agent = Agent(**dict(zip(_AGENTS.c.keys(), found[:of_agent], strict=True)))
+    return agent, LanguageModel(**dict(zip(_MODELS.c.keys(), found[of_agent:], strict=True)))
 
 
 async def page_of_agents(rows: Rows, org_id: str, limit: int, offset: int) -> tuple[list[AgentAndModel], int]:

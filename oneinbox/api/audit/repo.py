@@ -1,14 +1,23 @@
 """Queries over the audit log."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, bindparam, select, update
 
 from oneinbox.api.db.database import Rows
-from oneinbox.api.db.owned import insert_once
+from oneinbox.api.db.owned import insert_new, insert_once
+from oneinbox.api.db.plain import Insert, Query, table_of
 from oneinbox.api.db.tables import AuditEvent, AuditHead
+
+_HEADS = table_of(AuditHead)
+_lock_end = Query(select(_HEADS.c.seq, _HEADS.c.hash).where(_HEADS.c.org_id == bindparam("org_id")).with_for_update())
+_move_end = Query(
+    update(_HEADS).where(_HEADS.c.org_id == bindparam("org")).values(seq=bindparam("seq"), hash=bindparam("hash"))
+)
+_insert_events = Insert(AuditEvent, table_of(AuditEvent).c.keys())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +39,22 @@ async def lock_head(rows: Rows, org_id: str) -> AuditHead:
         await insert_once(rows, AuditHead, {"org_id": org_id, "seq": 0, "hash": ""})
         head = await rows.get_one(AuditHead, org_id, with_for_update=True)
     return head
+
+
+def lock_end(connection: Connection, org_id: str) -> tuple[int, str]:
+    """Return number and hash of the last row; nobody else adds to the chain until the transaction ends."""
+    found = _lock_end(connection, org_id=org_id)
+    if not found:
+        insert_new(connection, AuditHead, {"org_id": org_id, "seq": 0, "hash": ""})
+        found = _lock_end(connection, org_id=org_id)
+    ((seq, last_hash),) = found
+    return seq, last_hash
+
+
+def append(connection: Connection, org_id: str, links: Sequence[Mapping[str, Any]]) -> None:
+    """Add these rows, in order, to the chain that was locked."""
+    _insert_events(connection, links)
+    _move_end(connection, org=org_id, seq=links[-1]["seq"], hash=links[-1]["hash"])
 
 
 async def all_heads(rows: Rows) -> Sequence[AuditHead]:

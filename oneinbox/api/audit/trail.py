@@ -7,9 +7,12 @@ Whoever may write to the database can make a whole new chain: keep a head elsewh
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
+from typing import Any
+
+from sqlalchemy import Connection
 
 from oneinbox.api.audit import repo
 from oneinbox.api.db.database import Rows
@@ -19,6 +22,21 @@ from oneinbox.core.clock import utc_now
 from oneinbox.core.ids import new_id
 
 _BATCH = 500
+_HASHED = (
+    "seq",
+    "id",
+    "org_id",
+    "user_id",
+    "api_key_id",
+    "action",
+    "resource_type",
+    "resource_id",
+    "request_id",
+    "ip",
+    "user_agent",
+    "payload_hash",
+)
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,47 +54,64 @@ async def record(rows: Rows, caller: Caller, action: str, resource_type: str, re
     ``action`` is the thing and what happened to it: ``agent.created``.
     """
     head = await repo.lock_head(rows, caller.org_id)
-    asked = caller.asked
-    event = AuditEvent(
-        id=new_id("aud"),
-        org_id=caller.org_id,
-        seq=head.seq + 1,
-        user_id=caller.user_id,
-        api_key_id=caller.key_id,
-        action=action,
-        resource_type=resource_type,
-        resource_id=resource_id,
-        request_id=asked.request_id,
-        ip=asked.ip,
-        user_agent=asked.user_agent,
-        payload_hash=asked.payload_hash,
-        created_at=utc_now(),
-    )
-    event.hash = hash_of(head.hash, event)
-    head.seq, head.hash = event.seq, event.hash
-    rows.add(event)
+    entry = Entry(caller=caller, action=action, resource_type=resource_type, resource_id=resource_id)
+    link = _link(head.seq, head.hash, entry)
+    head.seq, head.hash = link["seq"], link["hash"]
+    rows.add(AuditEvent(**link))
     await rows.flush()
 
 
-def hash_of(before: str, event: AuditEvent) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A change to be written down."""
+
+    caller: Caller
+    action: str
+    resource_type: str
+    resource_id: str | None
+
+
+def record_together(connection: Connection, entries: Iterable[Entry]) -> None:
+    """Write down several changes in their own transaction, each organisation's in the order given."""
+    by_org: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_org.setdefault(entry.caller.org_id, []).append(entry)
+    for org_id in sorted(by_org):  # in one order everywhere: no two transactions wait for each other
+        seq, last_hash = repo.lock_end(connection, org_id)
+        links: list[dict[str, Any]] = []
+        for entry in by_org[org_id]:
+            links.append(_link(seq, last_hash, entry))
+            seq, last_hash = links[-1]["seq"], links[-1]["hash"]
+        repo.append(connection, org_id, links)
+
+
+def _link(seq: int, last_hash: str, entry: Entry) -> dict[str, Any]:
+    """Return the row that follows number ``seq``, by column."""
+    caller, asked = entry.caller, entry.caller.asked
+    link: dict[str, Any] = {
+        "id": new_id("aud"),
+        "org_id": caller.org_id,
+        "seq": seq + 1,
+        "user_id": caller.user_id,
+        "api_key_id": caller.key_id,
+        "action": entry.action,
+        "resource_type": entry.resource_type,
+        "resource_id": entry.resource_id,
+        "request_id": asked.request_id,
+        "ip": asked.ip,
+        "user_agent": asked.user_agent,
+        "payload_hash": asked.payload_hash,
+        "created_at": utc_now(),
+    }
+    link["hash"] = hash_of(last_hash, link)
+    return link
+
+
+def hash_of(before: str, link: Mapping[str, Any]) -> str:
     """Return the hash of a row that follows the row whose hash is ``before``: SHA-256 over both, in hex."""
-    fields = [
-        before,
-        event.seq,
-        event.id,
-        event.org_id,
-        event.user_id,
-        event.api_key_id,
-        event.action,
-        event.resource_type,
-        event.resource_id,
-        event.request_id,
-        event.ip,
-        event.user_agent,
-        event.payload_hash,
-        event.created_at.astimezone(UTC).isoformat(timespec="microseconds"),
-    ]
-    return hashlib.sha256(json.dumps(fields, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
+    fields = [before, *(link[name] for name in _HASHED)]
+    fields.append(link["created_at"].astimezone(UTC).isoformat(timespec="microseconds"))
+    return hashlib.sha256(_encode(fields).encode()).hexdigest()
 
 
 async def verify(rows: Rows) -> list[Break]:
@@ -108,7 +143,8 @@ def _first_break(events: Iterable[AuditEvent], seq: int, last_hash: str) -> Brea
     for event in events:
         if event.seq != seq + 1:
             return Break(org_id=event.org_id, seq=seq + 1, reason="a row is missing")
-        if event.hash != hash_of(last_hash, event):
+        link = {name: getattr(event, name) for name in (*_HASHED, "created_at")}
+        if event.hash != hash_of(last_hash, link):
             return Break(org_id=event.org_id, seq=event.seq, reason="the row was changed, or one before it was")
         seq, last_hash = event.seq, event.hash
     return None

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -126,8 +127,7 @@ class CallKeeper:
         """End the calls here whose key's minutes are used up; returns in how many seconds the next may be."""
         if not self._dispatcher.calls_in_hand():
             return None
-        async with self._database.read() as rows:
-            found = await used_up(rows, utc_now())
+        found = await self._database.read_plain(partial(used_up, now=utc_now()))
         for call_id in found.call_ids:
             await self._dispatcher.stop_call(call_id, EndReason.BUDGET_EXHAUSTED)
         return found.next_s

@@ -1,14 +1,16 @@
 """Queries over calls and what happened in them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Connection, Select, and_, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from oneinbox.api.db.database import Rows
 from oneinbox.api.db.owned import fetch_owned, fetch_page, is_plausible_id
+from oneinbox.api.db.plain import Insert
 from oneinbox.api.db.tables import Call, CallFault, CallLatency, CallMessage
 
 
@@ -26,14 +28,38 @@ class CallHistory:
     faults: list[CallFault] = field(default_factory=list[CallFault])
 
 
-async def add_call(rows: Rows, call: Call) -> None:
-    """Add a new call. Raises :class:`RoomTakenError`."""
-    rows.add(call)
+_insert_new = Insert(
+    Call,
+    (
+        "id",
+        "org_id",
+        "agent_id",
+        "llm_id",
+        "type",
+        "status",
+        "room_name",
+        "publishable_key_id",
+        "asker_hash",
+        "budget_s",
+        "variables",
+        "custom_metadata",
+        "providers",
+        "created_at",
+        "updated_at",
+        "webhook_id",
+        "webhook_url",
+        "server_id",
+    ),
+)
+
+
+def insert_calls(connection: Connection, calls: Sequence[Mapping[str, Any]]) -> None:
+    """Add new calls, each a mapping with exactly these columns. Raises :class:`RoomTakenError`."""
     try:
-        await rows.flush()
+        _insert_new(connection, calls)
     except IntegrityError as error:
         if "room_name" in str(error.orig):
-            raise RoomTakenError(call.room_name) from None
+            raise RoomTakenError from None
         raise
 
 

@@ -88,6 +88,8 @@ def call_wishes(agent: Agent, model: LanguageModel, overrides: CallOverrides | N
 def _laid_over(wish: Wish, provider: str | None, model: str | None, voice: str | None = None) -> Wish:
     if provider is not None and provider != wish.provider:
         return Wish(provider=provider, model=model, voice=voice)  # another provider knows neither model nor voice
+    if model is None and voice is None:
+        return wish
     return replace(wish, model=model or wish.model, voice=voice or wish.voice)
 
 

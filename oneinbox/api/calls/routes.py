@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query, Security
 from starlette.requests import Request
 from starlette.responses import Response
 
+from oneinbox.api.calls.ledger import Asker
 from oneinbox.api.calls.repo import CallFilter
 from oneinbox.api.calls.schemas import (
     CallAnswer,
@@ -16,9 +17,9 @@ from oneinbox.api.calls.schemas import (
     WebCallTokenRequest,
 )
 from oneinbox.api.calls.service import CallService
-from oneinbox.api.calls.start import Asker, CallStarter
+from oneinbox.api.calls.start import CallStarter
 from oneinbox.api.http.auth import Caller, Guard, asked_by, bearer_of, publishable_key_scheme
-from oneinbox.api.http.body import JsonRoute
+from oneinbox.api.http.body import JsonRoute, direct_route
 from oneinbox.api.http.cursor import AskedByCursor, CursorPage
 from oneinbox.api.http.documented import errors
 from oneinbox.api.http.fields import Instant
@@ -80,41 +81,7 @@ def call_routes(
     """Return the routes below ``/v1/calls``, and the one for web pages."""
     router = APIRouter(tags=["calls"], route_class=JsonRoute)
 
-    async def start(
-        request: Request, response: Response, caller: Caller, body: WebCallTokenRequest, route: str
-    ) -> WebCallAnswer:
-        use = None
-        if HEADER in request.headers:
-            # A publishable key is everybody's: what one page has asked is not told to another.
-            asker = f"{caller.key_id} {caller.origin}" if isinstance(caller, PageCaller) else ""
-            use = await key_use(request, caller, route, asker=asker)
-        started = await starter.start_web_call(
-            Asker(caller=caller, server_url=own.websocket_url(request), use=use), body
-        )
-        response.headers["Cache-Control"] = "no-store"
-        response.headers.update(limit_headers(started.limits))
-        if started.replayed:
-            response.headers[REPLAYED] = "true"
-        return started.answer
-
-    @router.post("/v1/calls/web", status_code=201, responses=errors(401, 403, 404, 413, 415, 503))
-    @keeps_its_own_answers
-    async def create_web_call(
-        body: WebCallRequest, request: Request, response: Response, caller: Annotated[Caller, Depends(guard)]
-    ) -> WebCallAnswer:
-        """Start a web call from a server. Hand `server_url` and `participant_token` to the browser that joins it."""
-        return await start(request, response, caller, body, "POST /v1/calls/web")
-
-    @router.post(TOKEN_PATH, status_code=201, responses=errors(401, 403, 404, 413, 415, 429, 503))
-    @keeps_its_own_answers
-    async def create_web_call_token(
-        body: WebCallTokenRequest,
-        request: Request,
-        response: Response,
-        page: Annotated[PageCaller, Depends(page_guard)],
-    ) -> WebCallAnswer:
-        """Start a web call from a web page, with a publishable key. Takes no `overrides`."""
-        return await start(request, response, page, body, f"POST {TOKEN_PATH}")
+    _add_starts(router, starter, guard, page_guard, own)
 
     @router.get("/v1/calls", responses=errors(401, 403))
     async def list_calls(
@@ -152,3 +119,49 @@ def call_routes(
         await service.delete(caller, call_id)
 
     return router
+
+
+def _add_starts(router: APIRouter, starter: CallStarter, guard: Guard, page_guard: PageGuard, own: OwnOrigin) -> None:
+    """Add the routes that start calls."""
+
+    async def start(request: Request, caller: Caller, body: WebCallTokenRequest, route: str) -> Response:
+        use = None
+        if HEADER in request.headers:
+            # A publishable key is everybody's: what one page has asked is not told to another.
+            asker = f"{caller.key_id} {caller.origin}" if isinstance(caller, PageCaller) else ""
+            use = await key_use(request, caller, route, asker=asker)
+        started = await starter.start_web_call(
+            Asker(caller=caller, server_url=own.websocket_url(request), use=use), body
+        )
+        headers = {"Cache-Control": "no-store", **limit_headers(started.limits)}
+        if started.replayed:
+            headers[REPLAYED] = "true"
+        return Response(started.answer.model_dump_json(), 201, headers, "application/json")
+
+    @keeps_its_own_answers
+    async def create_web_call_token(
+        body: WebCallTokenRequest, request: Request, caller: Annotated[PageCaller, Depends(page_guard)]
+    ) -> Response:
+        """Start a web call from a web page, with a publishable key. Takes no `overrides`."""
+        return await start(request, caller, body, f"POST {TOKEN_PATH}")
+
+    @keeps_its_own_answers
+    async def create_web_call(
+        body: WebCallRequest, request: Request, caller: Annotated[Caller, Depends(guard)]
+    ) -> Response:
+        """Start a web call from a server. Hand `server_url` and `participant_token` to the browser that joins it."""
+        return await start(request, caller, body, "POST /v1/calls/web")
+
+    for path, endpoint, asks, body_type, refusals in (
+        (TOKEN_PATH, create_web_call_token, page_guard, WebCallTokenRequest, (401, 403, 404, 413, 415, 429, 503)),
+        ("/v1/calls/web", create_web_call, guard, WebCallRequest, (401, 403, 404, 413, 415, 503)),
+    ):
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=["POST"],
+            status_code=201,
+            response_model=WebCallAnswer,
+            responses=errors(*refusals),
+            route_class_override=direct_route(asks, body_type),
+        )

@@ -1,35 +1,28 @@
 """The connection to the database: SQLite in the data directory, or any address SQLAlchemy has an async driver for."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Hashable
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
-from sqlalchemy import event, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
 
+from oneinbox.api.db import sqlite
 from oneinbox.api.db.columns import dump_json
 from oneinbox.api.db.migrations import HEAD
+from oneinbox.core.tasks import TaskScope
 
 FILE_NAME = "oneinbox.db"
-BUSY_TIMEOUT_MS = 5_000
-"""How long a write waits for another process (the command line, a backup) that is writing."""
 _READERS = 4
-
-_NO_TRANSACTIONS: dict[str, Any] = {
-    "isolation_level": "AUTOCOMMIT",
-    "skip_autocommit_rollback": True,
-    "pool_reset_on_return": None,
-}
 
 OUTBOX_WRITTEN = "outbox_written"
 """Set in ``Rows.info`` by whoever writes to the outbox: at the commit its deliverer is woken."""
 
+Found = TypeVar("Found")
 Rows = AsyncSession
 """An open transaction, as repositories take it. Services pass it on and look no closer."""
 
@@ -47,16 +40,56 @@ class DatabaseError(Exception):
     """The database cannot be used as it stands. The message names the mend."""
 
 
-class Database:
-    """Sessions. A writer has a transaction of its own; a reader has none, which halves what a query costs.
+class _Plain(Protocol):
+    async def read(self, find: Callable[[Connection], Found], what: Hashable = None) -> Found: ...
 
-    On SQLite all writes of this process queue for one connection, which takes the file's write lock at the begin of
-    its transaction: so none can fail halfway because somebody else wrote in between.
-    """
+    async def write(self, work: Callable[[Connection], Found]) -> Found: ...
+
+    async def aclose(self) -> None: ...
+
+
+class _PlainPostgres:
+    """The same work over the sessions' own pools."""
 
     def __init__(self, reader: AsyncEngine, writer: AsyncEngine) -> None:
         self._reader = reader
         self._writer = writer
+
+    async def read(self, find: Callable[[Connection], Found], what: Hashable = None) -> Found:
+        del what
+        async with self._reader.connect() as connection:
+            return await connection.run_sync(find)
+
+    async def write(self, work: Callable[[Connection], Found]) -> Found:
+        async with self._writer.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def aclose(self) -> None:
+        pass  # the pools are closed with the sessions
+
+
+class Database:
+    """Sessions. A writer has a transaction of its own; a reader has none, which halves what a query costs.
+
+    On SQLite all writes of this process take turns, and each takes the file's write lock at the begin of its
+    transaction: so none can fail halfway because somebody else wrote in between.
+
+    ``read_plain`` and ``write_plain`` are for what every call's start asks: functions over a plain connection, which
+    are the same on both databases and never wait in between.
+    """
+
+    def __init__(self, reader: AsyncEngine, writer: AsyncEngine, sqlite_url: str | None = None) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._turn: asyncio.Lock | None = None
+        self._plain: _Plain
+        if sqlite_url is None:
+            self._plain = _PlainPostgres(reader, writer)
+        else:
+            self._turn = asyncio.Lock()
+            self._plain = sqlite.PlainSqlite(sqlite_url, self._turn)
+        self.tasks = TaskScope("database")
+        """What works on the database in the background, and ends with it."""
         self.outbox_written = asyncio.Event()
         """Set when this process has committed something to deliver."""
 
@@ -78,11 +111,28 @@ class Database:
             async with joined.begin_nested():
                 yield joined
             return
-        async with AsyncSession(self._writer, expire_on_commit=False) as rows:
+        async with self._turn or nullcontext(), AsyncSession(self._writer, expire_on_commit=False) as rows:
             yield rows
             await rows.commit()
             if OUTBOX_WRITTEN in rows.info:
                 self.outbox_written.set()
+
+    async def read_plain(self, find: Callable[[Connection], Found], what: Hashable = None) -> Found:
+        """Return what ``find`` finds, which is shared: nobody may change it.
+
+        ``what`` names the question. Where the database can tell that nothing at all was committed since it was last
+        asked, the answer is given again.
+        """
+        joined = _joined_rows()
+        if joined is not None:
+            return await joined.run_sync(lambda session: find(session.connection()))
+        return await self._plain.read(find, what)
+
+    async def write_plain(self, work: Callable[[Connection], Found]) -> Found:
+        """Return what ``work`` returns, done in a transaction of its own: committed, or rolled back when it raises."""
+        if _joined_rows() is not None:
+            raise RuntimeError("this task has a transaction open: on SQLite this would wait for it for ever")
+        return await self._plain.write(work)
 
     @asynccontextmanager
     async def write_as_one(self) -> AsyncGenerator[Rows, None]:
@@ -99,6 +149,8 @@ class Database:
 
     async def aclose(self) -> None:
         """Close every connection."""
+        await self.tasks.aclose()
+        await self._plain.aclose()
         await self._reader.dispose()
         await self._writer.dispose()
 
@@ -171,7 +223,7 @@ def _connect(data_dir: Path | None, url: str | None) -> Database:
         path.touch(mode=0o600)  # it holds prompts and transcripts; SQLite gives its side files the same mode
         url = f"sqlite+aiosqlite:///{path}"
     if url.startswith("sqlite"):
-        return Database(_sqlite(url, writes=False), _sqlite(url, writes=True))
+        return Database(sqlite.async_engine(url, writes=False), sqlite.async_engine(url, writes=True), url)
     return Database(_postgres(url, writes=False), _postgres(url, writes=True))
 
 
@@ -191,35 +243,3 @@ def _postgres(url: str, *, writes: bool) -> AsyncEngine:
 def _with_driver(url: str) -> str:
     scheme, _, rest = url.partition("://")
     return f"postgresql+asyncpg://{rest}" if scheme in ("postgres", "postgresql") else url
-
-
-def _sqlite(url: str, *, writes: bool) -> AsyncEngine:
-    engine = create_async_engine(
-        url.replace("sqlite://", "sqlite+aiosqlite://", 1) if url.startswith("sqlite://") else url,
-        pool_size=1 if writes else _READERS,
-        max_overflow=0,
-        json_serializer=dump_json,
-        hide_parameters=True,  # errors are logged; prompts, names and key hashes are not
-        # The driver would begin transactions by rules of its own: we begin them (below), it only commits.
-        connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000},
-        **({} if writes else _NO_TRANSACTIONS),
-    )
-
-    def set_up(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-        del entry
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = NORMAL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        if not writes:
-            cursor.execute("PRAGMA query_only = ON")
-        cursor.close()
-
-    def begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    event.listen(engine.sync_engine, "connect", set_up)
-    if writes:
-        event.listen(engine.sync_engine, "begin", begin)
-    return engine

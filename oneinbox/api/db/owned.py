@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import Select, func, select
+from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from oneinbox.api.db.database import Rows
@@ -92,9 +92,14 @@ async def insert_once(rows: Rows, table: type[Base], values: dict[str, Any]) -> 
 
     Where another transaction is just inserting it, this waits for that one's end.
     """
-    insert = sqlite.insert if rows.get_bind().dialect.name == "sqlite" else postgresql.insert
+    return await rows.run_sync(lambda session: insert_new(session.connection(), table, values))
+
+
+def insert_new(connection: Connection, table: type[Base], values: dict[str, Any]) -> bool:
+    """Do the same over a plain connection."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     statement = insert(table).values(**values).on_conflict_do_nothing().returning(sa.literal(1))
-    return (await rows.execute(statement)).first() is not None
+    return connection.execute(statement).first() is not None
 
 
 async def take_turns(rows: Rows, name: str) -> None:

@@ -9,16 +9,18 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import ColumnElement, Connection, delete, select, update
 
-from oneinbox.api.db.database import Database, Rows
-from oneinbox.api.db.owned import insert_once
+from oneinbox.api.db.database import Database
+from oneinbox.api.db.owned import insert_new
+from oneinbox.api.db.plain import table_of
 from oneinbox.api.db.tables import IdempotencyKey
 from oneinbox.api.db.vault import Vault
 from oneinbox.api.http.idempotency import KeptAnswer, KeyUse, Once
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 
+_TABLE = table_of(IdempotencyKey)
 _KEPT = timedelta(hours=24)
 _IN_FLIGHT = timedelta(seconds=30)
 """How long a request may take; one that is not done by then died with its process."""
@@ -35,18 +37,19 @@ class IdempotencyStore:
     async def once(self, use: KeyUse) -> AsyncGenerator[Once, None]:
         """Open one transaction around a request. The answer it is given is committed with the change."""
         async with self._database.write_as_one() as rows:
-            once = Once(kept=await self.begin(rows, use))
+            once = Once(kept=await rows.run_sync(lambda session: self.begin(session.connection(), use)))
             yield once
-            if once.kept is None and once.answer is not None:
-                await self.keep(rows, use, once.answer)
+            answer = once.answer
+            if once.kept is None and answer is not None:
+                await rows.run_sync(lambda session: self.keep(session.connection(), use, answer))
 
-    async def begin(self, rows: Rows, use: KeyUse) -> KeptAnswer | None:
+    def begin(self, connection: Connection, use: KeyUse) -> KeptAnswer | None:
         """Note that a request with this key has begun; return what was answered to an earlier one.
 
         Raises ``AppError``: another request (422), or the same one is not done yet (409).
         """
         now = utc_now()
-        await rows.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - _KEPT))
+        connection.execute(delete(_TABLE).where(_TABLE.c.created_at < now - _KEPT))
         fresh = {
             "org_id": use.org_id,
             "route": use.route,
@@ -55,9 +58,9 @@ class IdempotencyStore:
             "settled": False,
             "created_at": now,
         }
-        if await insert_once(rows, IdempotencyKey, fresh):
+        if insert_new(connection, IdempotencyKey, fresh):
             return None
-        row = await self._row(rows, use)
+        row = connection.execute(select(_TABLE).where(*_is(use))).one()
         if row.fingerprint != use.fingerprint:
             raise AppError(
                 "idempotency_key_reused",
@@ -75,22 +78,21 @@ class IdempotencyStore:
         body = self._vault.open(row.answer, use.org_id, use.route, use.key_hash)
         return KeptAnswer(status=row.status, body=body)
 
-    async def keep(self, rows: Rows, use: KeyUse, answer: KeptAnswer, *, settled: bool = True) -> None:
+    def keep(self, connection: Connection, use: KeyUse, answer: KeptAnswer, *, settled: bool = True) -> None:
         """Keep the answer; ``settled`` false: the request goes on, and a repetition has to wait."""
-        row = await self._row(rows, use)
-        row.status, row.settled = answer.status, settled
-        row.answer = self._vault.seal(answer.body, use.org_id, use.route, use.key_hash)
-        await rows.flush()
+        sealed = self._vault.seal(answer.body, use.org_id, use.route, use.key_hash)
+        changed = update(_TABLE).where(*_is(use)).values(status=answer.status, settled=settled, answer=sealed)
+        connection.execute(changed)
 
     async def settle(self, use: KeyUse) -> None:
         """Note that the request is done."""
         async with self._database.write() as rows:
-            (await self._row(rows, use)).settled = True
+            await rows.execute(update(_TABLE).where(*_is(use)).values(settled=True))
 
-    async def forget(self, rows: Rows, use: KeyUse) -> None:
+    def forget(self, connection: Connection, use: KeyUse) -> None:
         """Forget the request: nothing came of it."""
-        await rows.delete(await self._row(rows, use))
+        connection.execute(delete(_TABLE).where(*_is(use)))
 
-    @staticmethod
-    async def _row(rows: Rows, use: KeyUse) -> IdempotencyKey:
-        return await rows.get_one(IdempotencyKey, (use.org_id, use.route, use.key_hash))
+
+def _is(use: KeyUse) -> tuple[ColumnElement[bool], ...]:
+    return (_TABLE.c.org_id == use.org_id, _TABLE.c.route == use.route, _TABLE.c.key_hash == use.key_hash)

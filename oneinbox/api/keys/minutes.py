@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from oneinbox.api.db.database import Rows
+from sqlalchemy import Connection
+
 from oneinbox.api.keys import repo
 from oneinbox.api.keys.schemas import KeyLimits
 
@@ -26,29 +27,29 @@ class UsedUp:
     next_s: float | None
 
 
-async def left_s(rows: Rows, key_id: str, daily_minutes: int, now: datetime) -> float:
+def left_s(connection: Connection, key_id: str, daily_minutes: int, now: datetime) -> float:
     """Return what another call would find left of today's minutes, in seconds; negative where they are overdrawn."""
     midnight = midnight_of(now)
-    ended_s = await repo.ended_seconds(rows, key_id, midnight, midnight + timedelta(seconds=DAY_S))
-    running = await repo.running_calls(rows, key_id, since=midnight)
+    ended_s = repo.ended_seconds(connection, key_id, midnight, midnight + timedelta(seconds=DAY_S))
+    running = repo.running_calls(connection, key_id, since=midnight)
     return daily_minutes * 60 - ended_s - sum(max(_lasted_s(call, now), call.budget_s or 0.0) for call in running)
 
 
-async def used_up(rows: Rows, now: datetime) -> UsedUp:
+def used_up(connection: Connection, now: datetime) -> UsedUp:
     """Return the running calls, of all servers, whose key's minutes are used up by all its calls together."""
     by_key: defaultdict[str, list[repo.RunningCall]] = defaultdict(list)
-    for call in await repo.running_calls(rows):
+    for call in repo.running_calls(connection):
         by_key[call.key_id].append(call)
     if not by_key:
         return UsedUp(call_ids=(), next_s=None)
     spent: list[str] = []
     next_s: float | None = None
-    for key_id, limits in (await repo.limits_of(rows, by_key)).items():
+    for key_id, limits in repo.limits_of(connection, by_key).items():
         daily_minutes = KeyLimits.model_validate(limits).daily_minutes
         if daily_minutes is None:
             continue
         for midnight, calls in _by_day(by_key[key_id]).items():
-            ended_s = await repo.ended_seconds(rows, key_id, midnight, midnight + timedelta(seconds=DAY_S))
+            ended_s = repo.ended_seconds(connection, key_id, midnight, midnight + timedelta(seconds=DAY_S))
             rest_s = daily_minutes * 60 - ended_s - sum(_lasted_s(call, now) for call in calls)
             if rest_s <= 0:
                 spent += [call.id for call in calls]

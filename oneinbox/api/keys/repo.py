@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from oneinbox.api.db.database import Rows
 from oneinbox.api.db.owned import is_plausible_id
+from oneinbox.api.db.plain import Query, table_of
 from oneinbox.api.db.tables import Agent, ApiKey, Call, PublishableKey, RetiredKey
+
+_KEYS, _CALLS = table_of(PublishableKey), table_of(Call)
 
 
 async def secret_key_by_hash(rows: Rows, key_hash: str) -> ApiKey | None:
@@ -17,9 +20,13 @@ async def secret_key_by_hash(rows: Rows, key_hash: str) -> ApiKey | None:
     return (await rows.execute(select(ApiKey).where(ApiKey.key_hash == key_hash))).scalar_one_or_none()
 
 
-async def publishable_key_by_hash(rows: Rows, key_hash: str) -> PublishableKey | None:
-    """Return the publishable key that has this hash."""
-    return (await rows.execute(select(PublishableKey).where(PublishableKey.key_hash == key_hash))).scalar_one_or_none()
+_by_hash = Query(select(*_KEYS.c).where(_KEYS.c.key_hash == bindparam("key_hash")))
+
+
+def publishable_key_by_hash(connection: Connection, key_hash: str) -> PublishableKey | None:
+    """Return the publishable key that has this hash: to be read, never changed."""
+    found = _by_hash(connection, key_hash=key_hash)
+    return PublishableKey(**dict(zip(_KEYS.c.keys(), found[0], strict=True))) if found else None
 
 
 async def publishable_keys(rows: Rows, org_id: str) -> list[PublishableKey]:
@@ -62,26 +69,50 @@ async def unknown_agents(rows: Rows, org_id: str, agent_ids: list[str]) -> list[
     return [agent_id for agent_id in agent_ids if agent_id not in known]
 
 
-async def lock_publishable_key(rows: Rows, key_id: str) -> PublishableKey | None:
+@dataclass(frozen=True, kw_only=True)
+class LimitedKey:
+    """What of a publishable key decides whether one more call may begin."""
+
+    id: str
+    is_active: bool
+    limits: dict[str, Any] | None
+
+
+_lock = Query(
+    select(_KEYS.c.id, _KEYS.c.is_active, _KEYS.c.limits).where(_KEYS.c.id == bindparam("key_id")).with_for_update()
+)
+
+
+def lock_key(connection: Connection, key_id: str) -> LimitedKey | None:
     """Return the key, for a count: nobody else counts until the transaction ends."""
-    return await rows.get(PublishableKey, key_id, with_for_update=True)
+    found = _lock(connection, key_id=key_id)
+    return LimitedKey(id=found[0][0], is_active=found[0][1], limits=found[0][2]) if found else None
 
 
-async def calls_since(rows: Rows, key_id: str, since: datetime, asker_hash: str | None) -> tuple[int, datetime | None]:
+_OF_KEY, _AFTER = _CALLS.c.publishable_key_id == bindparam("key_id"), _CALLS.c.created_at > bindparam("since")
+_started = Query(select(func.count(), func.min(_CALLS.c.created_at)).where(_OF_KEY, _AFTER))
+_started_from = Query(
+    select(func.count(), func.min(_CALLS.c.created_at)).where(
+        _OF_KEY, _AFTER, _CALLS.c.asker_hash == bindparam("asker_hash")
+    )
+)
+_not_ended = Query(select(func.count()).where(_OF_KEY, _CALLS.c.ended_at.is_(None)))
+
+
+def calls_since(
+    connection: Connection, key_id: str, since: datetime, asker_hash: str | None
+) -> tuple[int, datetime | None]:
     """Return how many calls the key (from this address) has started after ``since``, and when the first of them was."""
-    query = select(Call.created_at).where(Call.publishable_key_id == key_id, Call.created_at > since)
-    if asker_hash is not None:
-        query = query.where(Call.asker_hash == asker_hash)
-    found = query.subquery()
-    count = (await rows.execute(select(func.count()).select_from(found))).scalar_one()
-    oldest = (await rows.execute(query.order_by(Call.created_at).limit(1))).scalar_one_or_none()
+    if asker_hash is None:
+        ((count, oldest),) = _started(connection, key_id=key_id, since=since)
+    else:
+        ((count, oldest),) = _started_from(connection, key_id=key_id, since=since, asker_hash=asker_hash)
     return count, oldest
 
 
-async def live_calls(rows: Rows, key_id: str) -> int:
+def live_calls(connection: Connection, key_id: str) -> int:
     """Return how many calls of the key have not ended."""
-    query = select(func.count()).where(Call.publishable_key_id == key_id, Call.ended_at.is_(None))
-    return (await rows.execute(query)).scalar_one()
+    return _not_ended(connection, key_id=key_id)[0][0]
 
 
 @dataclass(frozen=True)
@@ -95,7 +126,9 @@ class RunningCall:
     budget_s: float | None
 
 
-async def running_calls(rows: Rows, key_id: str | None = None, *, since: datetime | None = None) -> list[RunningCall]:
+def running_calls(
+    connection: Connection, key_id: str | None = None, *, since: datetime | None = None
+) -> list[RunningCall]:
     """Return the calls of publishable keys (of this one, made since then) that have not ended."""
     of_key = func.coalesce(Call.publishable_key_id, "")  # never null here, and the type checker is to know it
     query = select(Call.id, of_key, Call.created_at, Call.started_at, Call.budget_s)
@@ -104,10 +137,10 @@ async def running_calls(rows: Rows, key_id: str | None = None, *, since: datetim
         query = query.where(Call.publishable_key_id == key_id)
     if since is not None:
         query = query.where(Call.created_at >= since)
-    return [RunningCall(*row) for row in (await rows.execute(query)).all()]
+    return [RunningCall(*row) for row in connection.execute(query).all()]
 
 
-async def ended_seconds(rows: Rows, key_id: str, since: datetime, until: datetime) -> float:
+def ended_seconds(connection: Connection, key_id: str, since: datetime, until: datetime) -> float:
     """Return how long the key's ended calls have lasted, of those made from ``since`` until before ``until``."""
     query = select(func.sum(Call.duration_seconds)).where(
         Call.publishable_key_id == key_id,
@@ -115,10 +148,10 @@ async def ended_seconds(rows: Rows, key_id: str, since: datetime, until: datetim
         Call.created_at < until,
         Call.ended_at.is_not(None),
     )
-    return (await rows.execute(query)).scalar_one() or 0.0
+    return connection.execute(query).scalar_one() or 0.0
 
 
-async def limits_of(rows: Rows, key_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+def limits_of(connection: Connection, key_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return what these keys may use up, of those that have limits."""
     query = select(PublishableKey.id, PublishableKey.limits).where(PublishableKey.id.in_(list(key_ids)))
-    return {key_id: limits for key_id, limits in (await rows.execute(query)).all() if limits is not None}
+    return {key_id: limits for key_id, limits in connection.execute(query).all() if limits is not None}

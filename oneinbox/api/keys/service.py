@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from oneinbox.api.accounts.service import ensure_organisation
 from oneinbox.api.audit import trail
@@ -105,12 +106,12 @@ class KeyService:
         if not is_well_formed(key, PUBLISHABLE):
             raise _malformed()
         key_hash = hash_of(key)
-        async with self._database.read() as rows:
-            row = await repo.publishable_key_by_hash(rows, key_hash)
-            if row is None and await repo.is_retired(rows, key_hash):
-                raise _revoked()
+        row = await self._database.read_plain(
+            partial(repo.publishable_key_by_hash, key_hash=key_hash), ("pk", key_hash)
+        )
         if row is None or not hmac.compare_digest(row.key_hash, key_hash):
-            raise invalid_key()
+            async with self._database.read() as rows:
+                raise _revoked() if await repo.is_retired(rows, key_hash) else invalid_key()
         _require_usable(row)
         origin = parse_sent_origin(sent_origins)
         if origin is None or not origin_list(tuple(row.allowed_origins)).allows(origin):
