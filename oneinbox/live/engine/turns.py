@@ -206,7 +206,7 @@ class TurnMachine(Waits):
     def _close_turn(self) -> None:
         self._caller.turn = None
         self._stt_owes = False
-        self._silent_since_s = self._now_s
+        self._silent_since_s, self._silent_before_s = self._now_s, 0.0
         self._caller.move(Signal.TURN_OVER)
 
     def _flush_words(self, turn: OpenTurn) -> None:
