@@ -65,6 +65,8 @@ class TurnSpec(msgspec.Struct, frozen=True, kw_only=True):
     end_call_phrases: tuple[str, ...] = ()
     first_message_interruptible: bool = True
     """Whether the caller's voice can interrupt the first message."""
+    end_of_turn_model: bool = True
+    """Whether the end-of-turn model is asked, where the worker has it."""
     reminder_count: int = 0
     """How often a silent caller is asked whether they are still there."""
     reminder_after_s: float = 0.0

@@ -18,7 +18,7 @@ from oneinbox.core.events import (
 from oneinbox.core.spec import CallSpec
 from oneinbox.core.tasks import TaskScope
 from oneinbox.live.engine.loop import Conversation
-from oneinbox.live.engine.ports import Vad
+from oneinbox.live.engine.ports import EndOfTurn, Vad
 from oneinbox.live.media.leg import LegListener, MediaLeg
 from oneinbox.live.providers.registry import CallProviders
 
@@ -53,6 +53,7 @@ class LiveCall:
         providers: CallProviders,
         vad: Vad,
         worker_id: str,
+        end_of_turn: EndOfTurn | None = None,
         emit: Callable[[AnyCallEvent], None],
     ) -> None:
         self.spec = spec
@@ -78,6 +79,7 @@ class LiveCall:
             playout=self._leg.playout,
             page=self._leg,
             emit=emit,
+            end_of_turn=end_of_turn,
         )
 
     async def run(self) -> None:

@@ -40,6 +40,7 @@ from oneinbox.live.call import LiveCall
 from oneinbox.live.media.embedded.endpoint import EmbeddedMedia
 from oneinbox.live.providers.registry import ProviderHub
 from oneinbox.live.speech.silero import SileroVad
+from oneinbox.live.speech.smart_turn import SmartTurn
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Worker:
         self._running: set[asyncio.Task[None]] = set()
         self._media = EmbeddedMedia(config.media, mint_rejoin_token=self._mint_rejoin_token)
         self._vad = SileroVad(Path(config.models_dir) / "silero_vad.onnx")
+        self._end_of_turn = _load_end_of_turn(Path(config.models_dir) / "smart_turn.onnx")
         self._providers = ProviderHub()
         self._watch = LoopWatch()
 
@@ -114,6 +116,8 @@ class Worker:
             await self._scope.aclose()
             await self._media.aclose()
             await self._providers.aclose()
+            if self._end_of_turn is not None:
+                self._end_of_turn.close()
 
     def _carry_out(self, message: Down) -> None:
         match message:
@@ -137,6 +141,7 @@ class Worker:
             rooms=self._media,
             providers=self._providers.for_call(spec),
             vad=self._vad,
+            end_of_turn=self._end_of_turn,
             worker_id=self._config.worker_id,
             emit=self._emit,
         )
@@ -188,6 +193,15 @@ class Worker:
             await self._link.drain()
         except LinkClosedError:
             pass  # nobody is left to be told
+
+
+def _load_end_of_turn(path: Path) -> SmartTurn | None:
+    """Load the end-of-turn model; without it, silence alone ends turns."""
+    try:
+        return SmartTurn(path)
+    except FileNotFoundError as error:
+        _log.warning("turns end by silence alone: %s", error)
+        return None
 
 
 async def _serve(link_fd: int) -> None:

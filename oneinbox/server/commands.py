@@ -28,7 +28,7 @@ from oneinbox.server.up import public_address
 Finding = tuple[str, str]
 """``ok``, ``note`` or ``bad``, and what was found."""
 
-MODEL_FILES = ("silero_vad.onnx",)
+MODEL_FILES = ("silero_vad.onnx", "smart_turn.onnx")
 
 
 async def create_key(settings: Settings, name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from oneinbox.core.errors import ProviderError, ProviderErrorKind, Stage
 from oneinbox.live.engine import turn_events as ev
 from oneinbox.live.engine.faults import is_fatal, watched
-from oneinbox.live.engine.ports import Stt, SttPartial, SttStream
+from oneinbox.live.engine.ports import Stt, SttEndOfTurn, SttPartial, SttStream
 
 _SHORT_LIFE_S = 5.0
 _REOPEN_DELAY_S = 0.5
@@ -101,6 +101,8 @@ class Ear:
                 async for result in results:
                     if isinstance(result, SttPartial):
                         self._tell(ev.Partial(self._now_s(), result.text))
+                    elif isinstance(result, SttEndOfTurn):
+                        self._tell(ev.EndOfTurn(self._now_s()))
                     else:
                         self._tell(ev.Final(self._now_s(), result.text, result.confidence))
             raise self._error(ProviderErrorKind.CONNECTION, "the stream ended")

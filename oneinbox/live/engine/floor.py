@@ -23,6 +23,8 @@ class TurnSettings(msgspec.Struct, frozen=True, kw_only=True):
     reminder_after_s: float = 5.0
     """... each time after this much more silence."""
     greeting_interruptible: bool = True
+    end_of_turn_model: bool = False
+    """There is a model to ask whether a turn is complete."""
     max_duration_s: float = 600.0
     end_call_phrases: tuple[str, ...] = ()
 

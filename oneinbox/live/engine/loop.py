@@ -28,7 +28,19 @@ from oneinbox.live.engine.endpointing import Endpointing
 from oneinbox.live.engine.faults import Patience
 from oneinbox.live.engine.floor import TurnSettings
 from oneinbox.live.engine.phrasebook import phrasebook
-from oneinbox.live.engine.ports import Caption, Llm, Page, Playout, Stt, Suggestions, Tts, Vad, VadStream
+from oneinbox.live.engine.ports import (
+    Caption,
+    EndOfTurn,
+    EndOfTurnStream,
+    Llm,
+    Page,
+    Playout,
+    Stt,
+    Suggestions,
+    Tts,
+    Vad,
+    VadStream,
+)
 from oneinbox.live.engine.speaker import Speaker, show_suggestions
 from oneinbox.live.engine.transcript import History
 from oneinbox.live.engine.turns import TurnMachine
@@ -36,11 +48,13 @@ from oneinbox.live.engine.turns import TurnMachine
 _log = logging.getLogger(__name__)
 
 _SHORTEST_TIMER_S = 0.001
+_BEFORE_SPEECH_S = 0.2
+"""What the end-of-turn model hears before the turn: the VAD is a little late."""
 _REMINDER_AFTER_S = 10.0
 """Where nothing says when: neither the agent nor a silence timeout to share."""
 
 
-def turn_settings(spec: CallSpec) -> TurnSettings:
+def turn_settings(spec: CallSpec, *, end_of_turn_model: bool = False) -> TurnSettings:
     """Return how this call takes turns."""
     turns, phrases = spec.turns, phrasebook(spec.stt.language)
     own_acknowledgements, own_interruptions = turns.acknowledgement_phrases, turns.interruption_phrases
@@ -55,6 +69,7 @@ def turn_settings(spec: CallSpec) -> TurnSettings:
         silence_timeout_s=turns.silence_timeout_s,
         reminders=turns.reminder_count,
         reminder_after_s=turns.reminder_after_s or shared_s or _REMINDER_AFTER_S,
+        end_of_turn_model=end_of_turn_model,
         greeting_interruptible=turns.first_message_interruptible,
         max_duration_s=turns.max_duration_s,
         end_call_phrases=turns.end_call_phrases,
@@ -79,6 +94,7 @@ class Conversation:
         page: Page,
         emit: Callable[[AnyCallEvent], None],
         patience: Patience | None = None,
+        end_of_turn: EndOfTurn | None = None,
     ) -> None:
         self._spec = spec
         self._stt = stt
@@ -90,7 +106,8 @@ class Conversation:
         self._patience = patience or Patience()
         self._loop = asyncio.get_running_loop()
         self._now_s = self._loop.time
-        self._settings = turn_settings(spec)
+        self._end_of_turn = end_of_turn if spec.turns.end_of_turn_model else None
+        self._settings = turn_settings(spec, end_of_turn_model=self._end_of_turn is not None)
         self._machine = TurnMachine(self._settings)
         self._history = History(spec.llm.system_prompt)
         self._ear = Ear(stt, spec.stt.provider, spawn=self._spawn, tell=self._tell, fault=self._fault)
@@ -111,6 +128,7 @@ class Conversation:
         self._running = False
         self._over: asyncio.Future[EndReason] = self._loop.create_future()
         self._vad_stream: VadStream | None = None
+        self._turn_stream: EndOfTurnStream | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._inbox: deque[ev.AnyEvent] = deque()
         self._busy = False
@@ -157,6 +175,8 @@ class Conversation:
         """Take one 20 ms frame of the caller's audio; dropped while the call does not run."""
         if self._vad_stream is not None:
             self._ear.push(pcm)
+            if self._turn_stream is not None:
+                self._turn_stream.push(pcm)
             self._vad_stream.push(pcm)
 
     def push_text(self, text: str) -> None:
@@ -187,6 +207,10 @@ class Conversation:
         self._running = True
         self._speaker.start()
         self._vad_stream = self._vad.open(lambda probability: self._tell(ev.Voice(self._now_s(), probability)))
+        if self._end_of_turn is not None:
+            self._turn_stream = self._end_of_turn.open(
+                lambda pause, probability: self._tell(ev.Completeness(self._now_s(), pause, probability))
+            )
         self._ear.open()
         for part in self._llm.opening():
             if isinstance(part, Suggestions):
@@ -198,6 +222,8 @@ class Conversation:
         if self._vad_stream is not None:
             self._vad_stream.close()
             self._vad_stream = None
+        if self._turn_stream is not None:
+            self._turn_stream.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -267,6 +293,7 @@ class Conversation:
         speaker = self._speaker
         return {
             ev.TellStt: lambda order: self._ear.hear_speech(speech=order.speech),
+            ev.AskEndOfTurn: self._ask_end_of_turn,
             ev.RestartStt: lambda _: self._ear.restart(),
             ev.Prepare: speaker.prepare,
             ev.Say: speaker.say,
@@ -285,6 +312,10 @@ class Conversation:
             ev.Measure: self._measure,
             ev.EndCall: lambda order: self._end_call(order.reason),
         }
+
+    def _ask_end_of_turn(self, order: ev.AskEndOfTurn) -> None:
+        if self._turn_stream is not None:
+            self._turn_stream.judge(order.pause, self._now_s() - order.start_s + _BEFORE_SPEECH_S)
 
     def _show_user(self, order: ev.ShowUser) -> None:
         segment_id = self._segments.setdefault(order.turn, new_id("seg"))

@@ -56,7 +56,11 @@ class SttFinal(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float | None = None
 
 
-SttResult = SttPartial | SttFinal
+class SttEndOfTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """The recogniser itself says that the caller's turn has ended. Its final came before, and no other need follow."""
+
+
+SttResult = SttPartial | SttFinal | SttEndOfTurn
 
 
 class SttStream(Protocol):
@@ -97,6 +101,33 @@ class Stt(Protocol):
 
     def open(self) -> SttStream:
         """Start listening."""
+        ...
+
+
+class EndOfTurnStream(Protocol):
+    """The end-of-turn model's ear on one call."""
+
+    def push(self, pcm: bytes) -> None:
+        """Take one 20 ms frame of the caller's audio."""
+        ...
+
+    def judge(self, pause: int, turn_s: float) -> None:
+        """Judge the last ``turn_s`` seconds, which end in a pause; the callback gets ``pause`` with the answer.
+
+        No answer comes where one would be too late to be of use. Never blocks.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop; no callback comes after this."""
+        ...
+
+
+class EndOfTurn(Protocol):
+    """A model that hears whether a turn is complete, for all calls of a process."""
+
+    def open(self, on_complete: Callable[[int, float], None]) -> EndOfTurnStream:
+        """Start listening to a call. ``on_complete`` gets the pause's number and the probability, 0-1."""
         ...
 
 

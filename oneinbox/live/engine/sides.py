@@ -87,7 +87,12 @@ class CallerSide:
         """When the present sound is over, if no more voice comes."""
         if not self.sounding:
             return NEVER_S
-        return self.last_voice_s + (self._policy.fade_s if self.state is Caller.ONSET else self._policy.pause_s)
+        if self.state is Caller.ONSET:
+            return self.last_voice_s + self._policy.fade_s
+        signalled = self.turn is not None and self.turn.signalled
+        return self.last_voice_s + (
+            min(self._policy.signalled_s, self._policy.pause_s) if signalled else self._policy.pause_s
+        )
 
 
 class AgentSide:

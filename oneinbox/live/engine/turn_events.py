@@ -75,6 +75,17 @@ class Final(Event, frozen=True, gc=False):
     confidence: float | None = None
 
 
+class EndOfTurn(Event, frozen=True, gc=False):
+    """The recogniser itself says that the caller's turn has ended; its final came before."""
+
+
+class Completeness(Event, frozen=True, gc=False):
+    """The end-of-turn model's answer to ``AskEndOfTurn``: the probability that the turn is complete."""
+
+    pause: int
+    probability: float
+
+
 class Typed(Event, frozen=True, gc=False):
     """The caller typed or clicked this."""
 
@@ -153,7 +164,7 @@ class Ended(Event, frozen=True, gc=False):
 
 
 AnyEvent = (
-    Started | Voice | Partial | Final | Typed | SttFailed | Queued | Sounded | Settled | Playing | Dry | Finished | Failed
+    Started | Voice | Partial | Final | EndOfTurn | Completeness | Typed | SttFailed | Queued | Sounded | Settled | Playing | Dry | Finished | Failed
     | Away | Back | Tick | Ended
 )  # fmt: skip
 
@@ -168,6 +179,13 @@ class TellStt(Command, frozen=True, gc=False):
     """Tell the recogniser that speech has started, or ended."""
 
     speech: bool
+
+
+class AskEndOfTurn(Command, frozen=True, gc=False):
+    """Have the end-of-turn model judge the caller's speech since ``start_s``. An answer is for the pause of this number."""
+
+    pause: int
+    start_s: float
 
 
 class RestartStt(Command, frozen=True, gc=False):
@@ -293,6 +311,6 @@ class EndCall(Command, frozen=True, gc=False):
 
 
 AnyCommand = (
-    TellStt | RestartStt | Prepare | Say | Release | Fill | Unstick | Commit | Drop | Cut | Close | SetLevel | ShowState
+    TellStt | AskEndOfTurn | RestartStt | Prepare | Say | Release | Fill | Unstick | Commit | Drop | Cut | Close | SetLevel | ShowState
     | ShowUser | RecordUser | AmendUser | Measure | EndCall
 )  # fmt: skip

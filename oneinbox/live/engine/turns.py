@@ -25,7 +25,7 @@ from typing import Any
 from oneinbox.core.events import EndReason
 from oneinbox.live.engine import turn_events as ev
 from oneinbox.live.engine.barge_in import Remark
-from oneinbox.live.engine.endpointing import Verdict, ends_call, normalised
+from oneinbox.live.engine.endpointing import Pause, Verdict, ends_call, normalised
 from oneinbox.live.engine.floor import TurnSettings
 from oneinbox.live.engine.sides import EPSILON_S, NEVER_S, OnMove
 from oneinbox.live.engine.turn_table import Agent, Caller, Signal
@@ -50,12 +50,16 @@ class TurnMachine(Waits):
         self._stt_delay_s = 0.5
         self._stt_partials = False  # the recogniser gives words while the caller speaks
         self._told = ""  # words recorded from a partial, which the next final may tell again
+        self._told_before = ""  # the same, of words recorded before the decided turn
         self._stt_failures = 0
+        self._pauses = 0  # how often the caller's speech has paused
         self._handlers: dict[type[ev.Event], Callable[[Any], None]] = {
             ev.Started: self._on_started,
             ev.Voice: self._on_voice,
             ev.Partial: self._on_partial,
             ev.Final: self._on_final,
+            ev.EndOfTurn: self._on_end_of_turn,
+            ev.Completeness: self._on_completeness,
             ev.Typed: self._on_typed,
             ev.SttFailed: self._on_stt_failed,
             ev.Queued: self._on_queued,
@@ -114,6 +118,9 @@ class TurnMachine(Waits):
                 self._agent.move(Signal.SOUND_EARLY)
             else:
                 self._agent.move(Signal.SOUND)
+        turn = self._caller.turn
+        if turn is not None and self.caller is Caller.SPEAKING and self._caller.last_voice_s == event.at_s:
+            turn.go_on()
         if (
             not self._deaf
             and self._caller.sounding
@@ -132,7 +139,7 @@ class TurnMachine(Waits):
         told, self._told = self._told, ""
         if self._late_final:
             self._late_final = False
-            self._amend(event.text.strip())
+            self._amend(without_told(event.text, self._told_before).strip())
             return
         text = without_told(event.text, told)
         if self._stt_owes:
@@ -148,6 +155,15 @@ class TurnMachine(Waits):
             self._caller.last_voice_s = self._now_s
         if self._caller.turn.add_final(text, event.confidence, self._now_s):
             self._words_changed(self._caller.turn)
+
+    def _on_end_of_turn(self, _: ev.EndOfTurn) -> None:
+        if self._caller.turn is not None and self._now_s > self._caller.last_voice_s + EPSILON_S:
+            self._caller.turn.signalled = True
+            self._stt_owes = False
+
+    def _on_completeness(self, event: ev.Completeness) -> None:
+        if self._caller.turn is not None and event.pause == self._pauses and self.caller is not Caller.SPEAKING:
+            self._caller.turn.complete = event.probability
 
     def _on_typed(self, event: ev.Typed) -> None:
         text = event.text.strip()
@@ -221,7 +237,7 @@ class TurnMachine(Waits):
     def _consider_turn(self, turn: OpenTurn) -> None:
         """Decide in a pause whether the turn has ended or, if not, whether to prepare a reply."""
         quiet_s = self._now_s - self._caller.last_voice_s + EPSILON_S
-        verdict = self._settings.endpointing.judge(quiet_s=quiet_s, words=bool(turn.text), final=not self._stt_owes)
+        verdict = self._settings.endpointing.judge(quiet_s, self._pause_of(turn))
         if verdict is Verdict.ENDED and self.agent is Agent.LISTENING:
             self._decide(turn)
         elif verdict is Verdict.ENDED and self._now_s + EPSILON_S >= self._aside_at_s(turn):
@@ -267,7 +283,7 @@ class TurnMachine(Waits):
         return turn.changed_s + (self._settings.endpointing.stable_s if self._stt_owes else 0.0)
 
     def _decide(self, turn: OpenTurn) -> None:
-        self._late_final = self._stt_owes
+        self._late_final, self._told_before = self._stt_owes, self._told
         self._told = f"{self._told} {turn.partial}".strip()
         self._close_turn()
         self._decided = turn.decide(self._caller.last_voice_s)
@@ -321,8 +337,9 @@ class TurnMachine(Waits):
         if (faded := self._caller.fade(self._now_s)) is not None:
             self._agent.move(Signal.FADED)
             if faded is Signal.FADED:
-                self._stt_owes = True
+                self._stt_owes = self._caller.turn is None or not self._caller.turn.signalled
                 self._do(ev.TellStt(speech=False))
+                self._ask_end_of_turn()
             elif self._caller.turn is None:
                 self._agent.move(Signal.NO_WORDS)
         if self.caller is Caller.PAUSED and self._caller.turn is not None and not self._ending:
@@ -330,6 +347,16 @@ class TurnMachine(Waits):
         if now_s >= self._go_on_at_s():
             self._agent.move(Signal.NO_WORDS)
         self._advance_waits()
+
+    def _ask_end_of_turn(self) -> None:
+        """Have the model judge a pause, where its word would count."""
+        turn = self._caller.turn
+        self._pauses += 1
+        if self._settings.end_of_turn_model and turn is not None and not turn.signalled and not self._ending:
+            self._do(ev.AskEndOfTurn(self._pauses, turn.start_s))
+
+    def _pause_of(self, turn: OpenTurn) -> Pause:
+        return Pause(bool(turn.text), not self._stt_owes, turn.signalled, turn.complete)
 
     def _go_on_at_s(self) -> float:
         """Return when an agent that waits for words goes on without them."""
@@ -349,8 +376,7 @@ class TurnMachine(Waits):
         if self.caller is not Caller.PAUSED or turn is None or self._ending:
             return deadline_s
         if not turn.text or self.agent is Agent.LISTENING or turn.aside:
-            judged_after_s = self._settings.endpointing.judged_after_s
-            judged_s = judged_after_s(words=bool(turn.text), final=not self._stt_owes)
+            judged_s = self._settings.endpointing.judged_after_s(self._pause_of(turn))
             judged_at_s = self._caller.last_voice_s + judged_s
             deadline_s = min(deadline_s, max(judged_at_s, self._aside_at_s(turn)) if turn.aside else judged_at_s)
         return min(deadline_s, self._speculate_at_s(turn))

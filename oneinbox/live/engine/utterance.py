@@ -74,7 +74,18 @@ class DecidedTurn:
 class OpenTurn:
     """What the caller has said since the last turn was decided: finals, then the partial of what goes on."""
 
-    __slots__ = ("_finals", "_partial", "aside", "changed_s", "confidence", "final_delay_s", "speculations", "start_s")
+    __slots__ = (
+        "_finals",
+        "_partial",
+        "aside",
+        "changed_s",
+        "complete",
+        "confidence",
+        "final_delay_s",
+        "signalled",
+        "speculations",
+        "start_s",
+    )
 
     def __init__(self, *, start_s: float) -> None:
         self.start_s = start_s
@@ -84,8 +95,17 @@ class OpenTurn:
         self.speculations = 0
         self.aside = False
         """The words acknowledge what the agent says: unless it falls silent, they are not for it to answer."""
+        self.signalled = False
+        """The recogniser has said that the turn has ended, and no speech has come since."""
+        self.complete: float | None = None
+        """What the end-of-turn model makes of it, if no speech has come since."""
         self._finals: list[str] = []
         self._partial = ""
+
+    def go_on(self) -> None:
+        """There is speech again: what was said of its end is void."""
+        self.signalled = False
+        self.complete = None
 
     @property
     def text(self) -> str:

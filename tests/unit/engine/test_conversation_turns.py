@@ -121,7 +121,7 @@ class TestTurnTaking:
         outcome = converse(Scene(script, stt=FakeStt(mute=[1])))
         assert len(outcome.said_by(Role.AGENT)) == 1
         assert outcome.said_by(Role.USER)[0].startswith("I would like to book")
-        assert outcome.latencies("eou_delay")[1] == pytest.approx(2000, abs=60)
+        assert outcome.latencies("eou_delay")[1] == pytest.approx(1200, abs=60)
 
     def test_a_late_final_corrects_the_reply_that_is_not_heard_yet(self) -> None:
         async def script(caller: Caller) -> None:

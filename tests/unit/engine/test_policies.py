@@ -1,11 +1,12 @@
 """Endpointing and barge-in as rules of their own, and the words that both look at."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oneinbox.live.engine.barge_in import BargeIn, Remark
-from oneinbox.live.engine.endpointing import Endpointing, Verdict, ends_call, normalised
+from oneinbox.live.engine.endpointing import Endpointing, Pause, Verdict, ends_call, normalised
 from oneinbox.live.engine.phrasebook import PHRASEBOOKS, phrasebook
 from oneinbox.live.engine.turn_events import Line
 from oneinbox.live.engine.utterance import OpenTurn, without_told
@@ -28,26 +29,49 @@ def test_sensitivity(share: float, confirm_s: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("quiet_s", "words", "final", "verdict"),
+    ("quiet_s", "pause", "verdict"),
     [
-        (0.4, True, True, Verdict.WAIT),
-        (0.5, True, True, Verdict.ENDED),
-        (1.9, True, False, Verdict.WAIT),
-        (2.0, True, False, Verdict.ENDED),
-        (0.0, False, True, Verdict.EMPTY),
-        (4.4, False, False, Verdict.WAIT),
-        (4.5, False, False, Verdict.STALLED),
+        (0.48, Pause(words=True, final=True), Verdict.WAIT),
+        (0.5, Pause(words=True, final=True), Verdict.ENDED),
+        (1.1, Pause(words=True, final=False), Verdict.WAIT),
+        (1.2, Pause(words=True, final=False), Verdict.ENDED),
+        (0.0, Pause(words=False, final=True), Verdict.EMPTY),
+        (4.4, Pause(words=False, final=False), Verdict.WAIT),
+        (4.5, Pause(words=False, final=False), Verdict.STALLED),
+        (0.05, Pause(words=True, final=True, signalled=True), Verdict.WAIT),
+        (0.1, Pause(words=True, final=True, signalled=True), Verdict.ENDED),
+        (0.1, Pause(words=True, final=True, signalled=True, complete=0.0), Verdict.ENDED),
+        (0.40, Pause(words=True, final=True, complete=0.95), Verdict.WAIT),
+        (0.42, Pause(words=True, final=True, complete=0.95), Verdict.ENDED),
+        (0.42, Pause(words=True, final=True, complete=0.7), Verdict.WAIT),
+        (0.5, Pause(words=True, final=True, complete=0.7), Verdict.ENDED),
+        (1.1, Pause(words=True, final=True, complete=0.2), Verdict.WAIT),
+        (1.2, Pause(words=True, final=True, complete=0.2), Verdict.ENDED),
+        (1.1, Pause(words=True, final=False, complete=0.99), Verdict.WAIT),
     ],
 )
-def test_verdicts(quiet_s: float, words: bool, final: bool, verdict: Verdict) -> None:
-    assert Endpointing(silence_s=0.5).judge(quiet_s=quiet_s, words=words, final=final) is verdict
+def test_verdicts(quiet_s: float, pause: Pause, verdict: Verdict) -> None:
+    assert Endpointing().judge(quiet_s, pause) is verdict
 
 
-@given(st.floats(0, 10), st.booleans(), st.booleans(), st.floats(0, 1))
-def test_a_verdict_comes_when_it_was_promised(quiet_s: float, words: bool, final: bool, share: float) -> None:
+PAUSES = st.builds(Pause, st.booleans(), st.booleans(), st.booleans(), st.none() | st.floats(0, 1))
+
+
+@given(st.floats(0, 10), PAUSES, st.floats(0, 1))
+def test_a_verdict_comes_when_it_was_promised(quiet_s: float, pause: Pause, share: float) -> None:
     policy = Endpointing.from_responsiveness(share)
-    waits = policy.judge(quiet_s=quiet_s, words=words, final=final) is Verdict.WAIT
-    assert waits == (quiet_s < policy.judged_after_s(words=words, final=final))
+    waits = policy.judge(quiet_s, pause) is Verdict.WAIT
+    assert waits == (quiet_s < policy.judged_after_s(pause))
+
+
+@given(PAUSES, st.floats(0, 1))
+def test_words_are_never_kept_waiting_for_long(pause: Pause, share: float) -> None:
+    policy = Endpointing.from_responsiveness(share)
+    if pause.words:
+        assert policy.judged_after_s(pause) <= 1.2 + 1e-9
+    surer = msgspec.structs.replace(pause, complete=1.0)
+    doubted = msgspec.structs.replace(pause, complete=0.0)
+    assert policy.judged_after_s(surer) <= policy.judged_after_s(pause) <= policy.judged_after_s(doubted)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The turn machine alone: its rules, in microseconds."""
 
+import msgspec
 import pytest
 
 from oneinbox.core.errors import Stage
@@ -8,7 +9,7 @@ from oneinbox.live.engine import turn_events as ev
 from oneinbox.live.engine.turn_table import Agent, Caller
 from oneinbox.live.engine.turns import MOST_SPECULATIONS
 from oneinbox.live.engine.waits import FIRST_FILLER_S, NEXT_FILLER_S
-from tests.unit.engine.drive import WINDOW_S, begun, speaking, thinking, yielded
+from tests.unit.engine.drive import SETTINGS, WINDOW_S, Drive, begun, speaking, thinking, yielded
 
 
 class TestEndpointing:
@@ -25,7 +26,7 @@ class TestEndpointing:
         assert drive.of(ev.Release)
 
     def test_the_cap_takes_the_partial(self) -> None:
-        drive = begun().voice(1.0).partial("hello").quiet(1.9)
+        drive = begun().voice(1.0).partial("hello").quiet(1.1)
         assert not drive.of(ev.Release)
         drive.quiet(0.2)
         assert drive.of(ev.Release)
@@ -60,6 +61,68 @@ class TestEndpointing:
             drive.tell(ev.Voice(drive.now_s, 0.4))
         assert drive.machine.caller is Caller.SPEAKING
         assert begun().windows(1.0, 0.4).machine.caller is Caller.QUIET
+
+
+class TestWhoElseHasAnOpinion:
+    """The recogniser's own signal, and the end-of-turn model."""
+
+    MODEL = msgspec.structs.replace(SETTINGS, end_of_turn_model=True)
+
+    def paused(self) -> Drive:
+        return Drive(self.MODEL).start().voice(1.0).quiet(0.25)
+
+    def judged(self, probability: float) -> Drive:
+        drive = self.paused()
+        drive.tell(ev.Completeness(drive.now_s, 1, probability))
+        return drive.final("hello")
+
+    def test_the_model_is_asked_once_a_pause(self) -> None:
+        drive = self.paused().voice(0.03).quiet(0.15)
+        (asked,) = drive.of(ev.AskEndOfTurn)
+        assert isinstance(asked, ev.AskEndOfTurn)
+        assert asked.start_s == pytest.approx(50.0, abs=0.01)
+        drive.voice(0.5).quiet(0.25)
+        assert [c.pause for c in drive.of(ev.AskEndOfTurn) if isinstance(c, ev.AskEndOfTurn)] == [1, 2]
+        assert not begun().ask().of(ev.AskEndOfTurn), "there is none to ask"
+
+    @pytest.mark.parametrize(("probability", "silence_s"), [(0.97, 0.41), (0.7, 0.5), (0.1, 1.2)])
+    def test_its_word_sets_the_silence(self, probability: float, silence_s: float) -> None:
+        drive = self.judged(probability).quiet(silence_s - 0.25 - 0.04)
+        assert not drive.of(ev.Release)
+        assert drive.quiet(0.08).of(ev.Release)
+
+    def test_its_word_is_for_one_pause(self) -> None:
+        drive = self.judged(0.1).voice(0.5).quiet(0.25).final("there")
+        drive.tell(ev.Completeness(drive.now_s, 1, 0.1))
+        assert drive.quiet(0.3).of(ev.Release), "an answer that came late, to an earlier pause"
+
+    def test_one_that_comes_when_the_speech_goes_on_is_void(self) -> None:
+        drive = self.paused().final("hello").voice(0.5)
+        drive.tell(ev.Completeness(drive.now_s, 1, 0.1))
+        assert drive.quiet(0.25).final("there").quiet(0.3).of(ev.Release)
+
+    def test_the_recogniser_may_end_the_turn_itself(self) -> None:
+        drive = Drive(self.MODEL).start().voice(1.0).final("hello").quiet(0.07)
+        drive.tell(ev.EndOfTurn(drive.now_s))
+        assert drive.quiet(0.06).of(ev.Release)
+        assert not drive.of(ev.AskEndOfTurn)
+        assert [c.speech for c in drive.of(ev.TellStt) if isinstance(c, ev.TellStt)] == [True, False]
+
+    def test_after_the_pause_it_stands_in_for_the_final(self) -> None:
+        drive = begun().voice(1.0).partial("hello").quiet(0.3)
+        drive.tell(ev.EndOfTurn(drive.now_s))
+        assert drive.of(ev.Release)
+
+    def test_voice_takes_the_signal_back(self) -> None:
+        drive = begun().voice(1.0).final("hello").quiet(0.03)
+        drive.tell(ev.EndOfTurn(drive.now_s))
+        drive.voice(0.3).quiet(0.15)
+        assert not drive.of(ev.Release)
+
+    def test_a_signal_in_mid_speech_is_not_believed(self) -> None:
+        drive = begun().voice(1.0).final("hello")
+        drive.tell(ev.EndOfTurn(drive.now_s))
+        assert not drive.quiet(0.15).of(ev.Release)
 
 
 class TestSpeculation:
@@ -143,6 +206,11 @@ class TestTakingBack:
         assert drive.of(ev.Cut)
         assert drive.of(ev.ShowUser)[-1] == ev.ShowUser(2, "and good morning", final=False)
 
+    def test_a_late_final_does_not_repeat_words_recorded_before_the_turn(self) -> None:
+        drive = begun().voice(0.5).partial("a table").typed("hello").voice(0.5).partial("a table for two").quiet(1.3)
+        drive.final("a table for two please")
+        assert drive.of(ev.Prepare)[-1] == ev.Prepare(drive.reply_id(), 3, "for two please")
+
     def test_typed_text_records_the_turn_it_replaces(self) -> None:
         drive = thinking().typed("never mind")
         assert [c.text for c in drive.of(ev.RecordUser) if isinstance(c, ev.RecordUser)] == [
@@ -198,7 +266,7 @@ class TestWaits:
         assert len(drive.quiet(0.2).of(ev.Fill)) == 2
 
     def test_the_announcement_counts_from_the_decision(self) -> None:
-        drive = begun().voice(1.0).partial("hello").quiet(2.01)
+        drive = begun().voice(1.0).partial("hello").quiet(1.21)
         assert drive.of(ev.Release)
         assert not drive.quiet(FIRST_FILLER_S - 0.1).of(ev.Fill)
         assert len(drive.quiet(0.2).of(ev.Fill)) == 1

@@ -1,0 +1,132 @@
+"""Whether a caller's turn sounds complete, by smart-turn v3.2: one ONNX session and a small pool of threads for every call.
+
+The model hears up to 8 s of the turn, the end of it at the end, and gives the probability that the speaker has finished.
+Model: https://github.com/pipecat-ai/smart-turn (BSD-2-Clause). One judgement costs some 40-80 ms of CPU, most of them
+outside the GIL, so it is asked once a pause, never on the event loop.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from oneinbox.live.speech.log_mel import RATE_HZ, Floats, log_mel
+
+_log = logging.getLogger(__name__)
+
+MODEL_NAME = "smart_turn.onnx"
+HEARD_S = 8.0
+_HEARD_SAMPLES = int(HEARD_S * RATE_HZ)
+_THREADS = 2
+_MOST_WAITING = 8
+"""With so many judgements under way another would come too late to be of use: it is not made."""
+
+
+class _Session(Protocol):
+    """The part of an ``onnxruntime.InferenceSession`` that is used; the package itself is untyped."""
+
+    def run(self, names: None, feeds: Mapping[str, npt.NDArray[Any]]) -> Sequence[Floats]: ...
+
+
+def _load(model_path: Path) -> _Session:
+    onnx = cast("Any", ort)
+    options = onnx.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return onnx.InferenceSession(str(model_path), sess_options=options, providers=["CPUExecutionProvider"])
+
+
+class SmartTurnStream:
+    """The last 8 s of one call. Made by :meth:`SmartTurn.open`."""
+
+    def __init__(self, model: "SmartTurn", on_complete: Callable[[int, float], None]) -> None:
+        self._model = model
+        self._on_complete = on_complete
+        self._heard = bytearray()
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+
+    def push(self, pcm: bytes) -> None:
+        """Take 16 kHz audio."""
+        self._heard += pcm
+        if len(self._heard) > 3 * _HEARD_SAMPLES:  # now and then, because it copies
+            del self._heard[: len(self._heard) - 2 * _HEARD_SAMPLES]
+
+    def judge(self, pause: int, turn_s: float) -> None:
+        """Judge the last ``turn_s`` seconds; ``on_complete`` gets ``pause`` and the probability, or nothing comes."""
+        wanted = min(_HEARD_SAMPLES, int(turn_s * RATE_HZ)) * 2
+        heard = bytes(self._heard[-wanted:])
+        future = self._model.submit(heard) if heard else None
+        if future is not None:
+            future.add_done_callback(partial(self._hand_over, pause))
+
+    def close(self) -> None:
+        """Stop; nothing comes after this."""
+        self._closed = True
+
+    def _hand_over(self, pause: int, future: "Future[float]") -> None:
+        """(In a thread of the pool.) Bring the result to the event loop."""
+        if self._closed or future.cancelled():
+            return
+        if (error := future.exception()) is not None:
+            _log.error("the end-of-turn model failed", exc_info=error)
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._tell, pause, future.result())
+        except RuntimeError:
+            pass  # the loop has closed meanwhile
+
+    def _tell(self, pause: int, probability: float) -> None:
+        if not self._closed:
+            self._on_complete(pause, probability)
+
+
+class SmartTurn:
+    """The ``EndOfTurn`` port. Raises ``FileNotFoundError`` where the model is missing."""
+
+    def __init__(self, model_path: Path, threads: int = _THREADS) -> None:
+        if not model_path.is_file():
+            raise FileNotFoundError(
+                f"no model at {model_path}: run `python scripts/fetch_models.py {model_path.parent}`"
+            )
+        self._session = _load(model_path)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="end-of-turn")
+        self._waiting = 0
+
+    def open(self, on_complete: Callable[[int, float], None]) -> SmartTurnStream:
+        """Start listening to a call, on the running event loop."""
+        return SmartTurnStream(self, on_complete)
+
+    def submit(self, heard: bytes) -> "Future[float] | None":
+        """Judge ``heard`` in the pool; ``None`` where the pool is behind."""
+        if self._waiting >= _MOST_WAITING:
+            return None
+        self._waiting += 1
+        future = self._pool.submit(self.probability, heard)
+        future.add_done_callback(self._done)
+        return future
+
+    def probability(self, heard: bytes) -> float:
+        """Return the probability, 0-1, that the turn which ``heard`` (16 kHz, at most 8 s) ends with is complete."""
+        samples: Floats = np.zeros(_HEARD_SAMPLES, np.float32)
+        sound = np.frombuffer(heard, "<i2")[-_HEARD_SAMPLES:]
+        samples[_HEARD_SAMPLES - len(sound) :] = sound
+        samples /= 32_768
+        (logits,) = self._session.run(None, {"input_features": log_mel(samples)[None]})
+        return float(logits[0, 0])
+
+    def close(self) -> None:
+        """Stop the threads; what waits is not judged."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _done(self, _: "Future[float]") -> None:
+        self._waiting -= 1
