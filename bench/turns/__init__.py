@@ -1,0 +1,1 @@
+"""Turn-taking beside LiveKit Agents and Pipecat: ``python -m bench.turns``."""
