@@ -35,7 +35,7 @@ class Said:
     """Something the caller said, or another sound it made."""
 
     step: str
-    """What for: normal, normal-long, barge-in, cough, mm-hm, knock, pause400, pause800."""
+    """What for: normal, normal-long, barge-in, cough, mm-hm, noise, pause400, pause800."""
     clip: str
     stretches: list[tuple[float, float]]
     """Of speech, or the sound's own."""
@@ -147,7 +147,7 @@ class Caller:
 
     async def _disturb(self) -> None:
         if await self._ask("normal-long", "long"):
-            for kind in ("cough", "mm-hm", "knock"):
+            for kind in ("cough", "mm-hm", "noise"):
                 await asyncio.sleep(1.0)
                 await self._say(kind, kind)
                 await asyncio.sleep(2.6)

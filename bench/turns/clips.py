@@ -11,7 +11,7 @@ class Clip:
 
     name: str
     kind: str
-    """short, long, interruption, pause400, pause800, cough, knock, mm-hm"""
+    """short, long, interruption, pause400, pause800, cough, noise, mm-hm"""
     seconds: float
     stretches: list[tuple[float, float, str]] = field(default_factory=list[tuple[float, float, str]])
 

@@ -59,7 +59,7 @@ class Figures:
         self.asked = 0
         self.duck: list[float] = []
         self.stop: list[float] = []
-        self.disturbed: dict[str, list[tuple[str, float]]] = {"cough": [], "mm-hm": [], "knock": []}
+        self.disturbed: dict[str, list[tuple[str, float]]] = {"cough": [], "mm-hm": [], "noise": []}
         """What followed (untouched, ducked, paused, lost), and how long after its end the agent was at full level."""
         self.pauses: dict[str, list[bool]] = {"pause400": [], "pause800": []}
         """Whether the agent spoke before the sentence was over."""

@@ -33,14 +33,16 @@ _TURNS = {
 
 
 class _Stt:
-    """Finals as the port wants them: one to each end of speech that the engine reports, empty where nothing was said."""
+    """A recogniser that streams: a final for each stretch of speech, by itself, when the other engines get theirs.
+
+    As the port wants it, one more follows each end of speech that the engine reports: with the words that are still to
+    come, or empty, as soon as it is known that there are none.
+    """
 
     def __init__(self) -> None:
         self._results: asyncio.Queue[SttResult] = asyncio.Queue()
-        self._texts: list[str] = []
-        self._speech = False
-        self._owes = False
-        self._empty: asyncio.TimerHandle | None = None
+        self._unconfirmed = False
+        self._timer: asyncio.TimerHandle | None = None
 
     async def prepare(self) -> None: ...
 
@@ -50,32 +52,29 @@ class _Stt:
     def push(self, pcm: bytes) -> None: ...
 
     def speech_started(self) -> None:
-        self._owes = False
-        if self._empty is not None:
-            self._empty.cancel()
+        self._cancel()
 
     def speech_ended(self) -> None:
-        self._owes = True
-        if self._texts:
-            self._give()
-        else:  # a vendor that hears no words needs as long to say so
-            self._empty = asyncio.get_running_loop().call_later(script.STT_FINAL_S, self._give)
+        if not self._unconfirmed:
+            delay_s = script.STT_FINAL_S if self._timer is None else 0.0
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._give, "")
 
-    def _give(self) -> None:
-        if self._owes:
-            self._owes = False
-            text, self._texts = " ".join(self._texts), []
-            self._results.put_nowait(SttFinal(text=text, confidence=0.9 if text else None))
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give(self, text: str) -> None:
+        self._unconfirmed = False
+        self._results.put_nowait(SttFinal(text=text, confidence=0.9 if text else None))
 
     def interim(self, text: str) -> None:
-        self._results.put_nowait(SttPartial(text=" ".join([*self._texts, text])))
+        self._unconfirmed = True
+        self._results.put_nowait(SttPartial(text=text))
 
     def final(self, text: str) -> None:
-        self._texts.append(text)
-        if self._owes:
-            self._give()
-        else:
-            self._results.put_nowait(SttPartial(text=" ".join(self._texts)))
+        self._cancel()
+        self._give(text)
 
     async def results(self) -> AsyncIterator[SttResult]:
         while True:

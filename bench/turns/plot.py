@@ -61,7 +61,7 @@ def main() -> None:
     cpu = {f"{calls} calls": engines("equal", calls, "cpu_ms_per_call_s", "mean") for calls in sizes}
     _bars(c, "CPU, ms for each second of a call (equal settings)", cpu)
     lost: dict[str, dict[str, float | None]] = {}
-    for kind in ("cough", "knock", "mm-hm"):
+    for kind in ("cough", "noise", "mm-hm"):
         lost[kind] = {}
         for engine in NAMES:
             found: Any = figures.get(f"{engine}/stock/{many}", {}).get("disturbed", {}).get(kind)

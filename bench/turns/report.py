@@ -86,7 +86,7 @@ def _rows(figures: Mapping[str, Any], calls: int) -> list[list[str]]:
         ["barge-in: stopped after", *cells(lambda f: _ms(f["stop_ms"]))],
     ]
     if any(name.endswith(f"/{calls}") and found["disturbed"]["cough"]["n"] for name, found in figures.items()):
-        for kind in "cough", "knock", "mm-hm":
+        for kind in "cough", "noise", "mm-hm":
 
             def lost(f: dict[str, Any], kind: str = kind) -> str:
                 return _share(f["disturbed"][kind].get("lost", 0), f["disturbed"][kind]["n"])

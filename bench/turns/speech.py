@@ -1,8 +1,9 @@
 """What the callers say: Debian's human Asterisk prompts, cut by energy, and sounds that are not words.
 
 Prompts: one speaker (Allison Smith), recorded at 8 kHz, brought to 16 kHz. The end of speech is the last 10 ms above 2 % of
-the clip's loudest 10 ms. Noise is synthesised: a cough is two bursts of low-passed noise with a sharp onset and a fading
-tail; a knock is three such bursts of 60 ms; "mm-hm" is flite's voice humming it.
+the clip's loudest 10 ms. Not words: "cough" is synthetic (noise and glottal pulses through formants, four of them; without
+the pulses Silero hears nothing in it) or flite's "ahem" (three voices); "noise" is a second of a recording of screaming monkeys
+(Asterisk's ``tt-monkeys``, four places of it), as hard a noise as there is, because a voice makes it; "mm-hm" is flite's hum.
 """
 
 import json
@@ -61,21 +62,30 @@ def _quietest(samples: Samples, share: float) -> int:
     return first + int(power[first:last].argmin())
 
 
-def _burst(dice: np.random.Generator, seconds: float, tail: float, level: float) -> Samples:
-    noise = np.convolve(dice.normal(size=int(seconds * HEARD_RATE_HZ)), np.ones(6) / 6, "same")
-    rise = np.minimum(1.0, np.arange(len(noise)) / (0.008 * HEARD_RATE_HZ))
-    return level * noise * rise * np.exp(-np.arange(len(noise)) / (tail * HEARD_RATE_HZ))
+def _formant(sound: Samples, hz: float, width_hz: float) -> Samples:
+    """Ring at ``hz``, as a throat does."""
+    radius = np.exp(-np.pi * width_hz / HEARD_RATE_HZ)
+    one, two = 2 * radius * np.cos(2 * np.pi * hz / HEARD_RATE_HZ), -(radius**2)
+    rung, before, last = np.zeros_like(sound), 0.0, 0.0
+    for at, value in enumerate(sound):
+        rung[at] = value + one * last + two * before
+        before, last = last, rung[at]
+    return rung
 
 
-def _cough(dice: np.random.Generator) -> Samples:
-    gap = np.zeros(int(0.09 * HEARD_RATE_HZ))
-    return np.concatenate((_burst(dice, 0.25, 0.06, 9000), gap, _burst(dice, 0.3, 0.08, 7000)))
-
-
-def _knock(dice: np.random.Generator) -> Samples:
-    gap = np.zeros(int(0.12 * HEARD_RATE_HZ))
-    one = _burst(dice, 0.06, 0.015, 15_000)
-    return np.concatenate((one, gap, one, gap, one))
+def _cough(seed: int) -> Samples:
+    """Two bursts of noise and glottal pulses through three formants, sharp at first, fading out."""
+    dice = np.random.default_rng(seed)
+    bursts: list[Samples] = []
+    for seconds, tail_s in ((0.28, 0.09), (0.32, 0.12)):
+        at_s = np.arange(int(seconds * HEARD_RATE_HZ)) / HEARD_RATE_HZ
+        phase = np.cumsum(dice.uniform(140, 220) * (1 - 0.3 * at_s / seconds)) / HEARD_RATE_HZ
+        pulses = np.where(np.diff(np.floor(phase), prepend=0) > 0, 12.0, 0.0)
+        source = 0.2 * dice.normal(size=len(at_s)) + 0.8 * pulses
+        sound = _formant(source, 700, 130) + 0.6 * _formant(source, 1250, 150) + 0.3 * _formant(source, 2600, 250)
+        sound *= np.minimum(1, at_s / 0.01) * np.exp(-at_s / tail_s)
+        bursts += [12_000 * sound / np.abs(sound).max(), np.zeros(int(0.08 * HEARD_RATE_HZ))]
+    return np.concatenate(bursts[:-1])
 
 
 def make(folder: Path) -> None:
@@ -105,9 +115,15 @@ def make(folder: Path) -> None:
             silence = np.zeros(int(pause_s * HEARD_RATE_HZ))
             keep(Clip(f"{kind}-{name}", kind, seconds, stretches), np.concatenate((before, silence, after)))
     for number in range(4):
-        dice = np.random.default_rng(number)
-        for kind, noise in (("cough", _cough(dice)), ("knock", _knock(dice))):
-            keep(Clip(f"{kind}-{number}", kind, len(noise) / HEARD_RATE_HZ), noise)
+        cough = _cough(number)
+        keep(Clip(f"cough-{number}", "cough", len(cough) / HEARD_RATE_HZ), cough)
+    for voice in ("slt", "rms", "awb"):
+        ahem = _speech(flite("ahem", voice))
+        keep(Clip(f"cough-ahem-{voice}", "cough", len(ahem) / HEARD_RATE_HZ), ahem)
+    monkeys = np.frombuffer(prompt("tt-monkeys"), np.int16).astype(np.float64)
+    for at_s in (4, 6, 10, 12):
+        piece = monkeys[at_s * HEARD_RATE_HZ : (at_s + 1) * HEARD_RATE_HZ]
+        keep(Clip(f"noise-{at_s}", "noise", 1.0), piece)
     for voice in ("slt", "rms", "awb"):
         samples = _speech(flite("mm hmm", voice))
         seconds = len(samples) / HEARD_RATE_HZ

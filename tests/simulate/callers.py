@@ -196,6 +196,7 @@ def random_scene(seed: int) -> Scene:
             parts.insert(dice.randint(0, len(parts)), Suggestions(("Yes", "No")))
         return [*parts, HangUp()] if dice.random() < 0.05 else parts
 
+    final_s = dice.uniform(0.03, 1.2)
     steps = dice.choices(list(STEPS), list(STEPS.values()), k=dice.randint(2, 14))
     return Scene(
         _script(dice, steps),
@@ -216,11 +217,11 @@ def random_scene(seed: int) -> Scene:
             faults=_faults(dice, 0.25) if faulty else (),
         ),
         stt=FakeStt(
-            final_s=dice.uniform(0.03, 1.2),
+            final_s=final_s,
             partial_s=dice.choice([None, 0.1, 0.3]),
             faults={number: _fault(dice) for number in range(1, 30) if faulty and dice.random() < 0.1},
             mute=[number for number in range(1, 30) if faulty and dice.random() < 0.1],
-            mishears=dice.random() < 0.3 and not any(step in TYPING for step in steps),
+            mishears=dice.random() < 0.3 and final_s < 1.0 and not any(step in TYPING for step in steps),
         ),
         tts=FakeTts(
             first_s=dice.uniform(0.02, 0.8),

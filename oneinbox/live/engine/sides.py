@@ -71,6 +71,14 @@ class CallerSide:
             heard += (Signal.SPEECH,)
         return heard
 
+    def open_turn(self, at_s: float) -> OpenTurn:
+        """Open a turn with words in which no speech was heard; a sound that has just begun becomes part of it."""
+        self.move(Signal.WORDS)
+        self.turn = OpenTurn(start_s=at_s)
+        self.last_voice_s = at_s
+        self._before = (at_s, self.sound_s)
+        return self.turn
+
     def fade(self, at_s: float) -> Signal | None:
         """Notice silence: ``FADED`` where speech has paused, ``NO_WORDS`` where a sound was never speech."""
         if at_s + EPSILON_S < self.fades_at_s:

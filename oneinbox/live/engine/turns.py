@@ -32,6 +32,8 @@ from oneinbox.live.engine.turn_table import Agent, Caller, Signal
 from oneinbox.live.engine.utterance import DecidedTurn, OpenTurn, without_told
 from oneinbox.live.engine.waits import MOST_FAILURES, WAITING_FOR_WORDS, Waits
 
+EARLY_S = 0.06
+"""After this much silence a reply to words that are all final is prepared, before the speech is held to have paused."""
 MOST_SPECULATIONS = 4
 """Replies prepared for one turn before it is decided; after that the decision is waited for."""
 
@@ -148,13 +150,11 @@ class TurnMachine(Waits):
             self._stt_delay_s += 0.3 * (delay_s - self._stt_delay_s)
             if self._caller.turn:
                 self._caller.turn.final_delay_s = delay_s
-        if self._caller.turn is None:
-            if not normalised(text) or not self._caller.move(Signal.WORDS):
-                return
-            self._caller.turn = OpenTurn(start_s=self._now_s)
-            self._caller.last_voice_s = self._now_s
-        if self._caller.turn.add_final(text, event.confidence, self._now_s):
-            self._words_changed(self._caller.turn)
+        if self._caller.turn is None and not normalised(text):
+            return
+        turn = self._caller.turn or self._caller.open_turn(self._now_s)
+        if turn.add_final(text, event.confidence, self._now_s):
+            self._words_changed(turn)
 
     def _on_end_of_turn(self, _: ev.EndOfTurn) -> None:
         if self._caller.turn is not None and self._now_s > self._caller.last_voice_s + EPSILON_S:
@@ -216,6 +216,8 @@ class TurnMachine(Waits):
             self._do(ev.TellStt(speech=True))
         elif self._caller.turn is not None and not self._caller.turn.text:
             self._close_turn()
+            if self._caller.sounding:
+                return  # what the caller begins now is listened to; the agent goes on when it turns out to be nothing
             if not self._agent.move(Signal.NO_WORDS) and self.agent is Agent.LISTENING:
                 self._say(ev.Line.UNHEARD)
 
@@ -248,7 +250,12 @@ class TurnMachine(Waits):
         elif verdict is Verdict.STALLED:
             self._do(ev.RestartStt())
             self._stt_lost(fatal=False, counts=True)
-        elif self._now_s + EPSILON_S >= self._speculate_at_s(turn):
+        else:
+            self._speculate(turn)
+
+    def _speculate(self, turn: OpenTurn) -> None:
+        """Prepare a reply, if the words so far are stable enough."""
+        if self._now_s + EPSILON_S >= self._speculate_at_s(turn):
             turn.speculations += 1
             self._prepare(turn.text, self._turn + 1)
 
@@ -274,12 +281,15 @@ class TurnMachine(Waits):
         """Return when the words so far are stable enough to prepare a reply to; never, where none is wanted."""
         if (
             not turn.text
+            or (turn.partial and self.caller is Caller.SPEAKING)
             or self.agent is not Agent.LISTENING
             or self._agent.reply_id is not None
             or turn.speculations >= MOST_SPECULATIONS
             or ends_call(turn.text, self._settings.end_call_phrases)
         ):
             return NEVER_S
+        if self.caller is Caller.SPEAKING:  # a recogniser that ends utterances itself is ahead of the VAD
+            return max(turn.changed_s, self._caller.last_voice_s + EARLY_S)
         return turn.changed_s + (self._settings.endpointing.stable_s if self._stt_owes else 0.0)
 
     def _decide(self, turn: OpenTurn) -> None:
@@ -344,6 +354,8 @@ class TurnMachine(Waits):
                 self._agent.move(Signal.NO_WORDS)
         if self.caller is Caller.PAUSED and self._caller.turn is not None and not self._ending:
             self._consider_turn(self._caller.turn)
+        elif self.caller is Caller.SPEAKING and self._caller.turn is not None and not self._ending:
+            self._speculate(self._caller.turn)
         if now_s >= self._go_on_at_s():
             self._agent.move(Signal.NO_WORDS)
         self._advance_waits()
@@ -373,8 +385,10 @@ class TurnMachine(Waits):
             return NEVER_S
         deadline_s = min(self._waits_until_s(), self._caller.fades_at_s, self._go_on_at_s())
         turn = self._caller.turn
-        if self.caller is not Caller.PAUSED or turn is None or self._ending:
+        if self.caller not in (Caller.PAUSED, Caller.SPEAKING) or turn is None or self._ending:
             return deadline_s
+        if self.caller is Caller.SPEAKING:
+            return min(deadline_s, self._speculate_at_s(turn))
         if not turn.text or self.agent is Agent.LISTENING or turn.aside:
             judged_s = self._settings.endpointing.judged_after_s(self._pause_of(turn))
             judged_at_s = self._caller.last_voice_s + judged_s
