@@ -11,7 +11,7 @@ import type {
 } from "./events.js";
 import { forgetCall, holdCall, keepCall } from "./kept-call.js";
 import { LivekitRoom } from "./livekit-room.js";
-import type { RoomListener, RoomPort } from "./room-port.js";
+import type { PageMethods, RoomListener, RoomPort } from "./room-port.js";
 
 /** How often `onVolume` is called, in milliseconds. */
 const VOLUME_INTERVAL_MS = 50;
@@ -44,6 +44,11 @@ export interface CallDevices {
   audioElement?: HTMLAudioElement | undefined;
 }
 
+export interface MethodsOption {
+  /** Methods of the page that the agent can call, by name. What one throws is the agent's to deal with. */
+  methods?: PageMethods | undefined;
+}
+
 export interface ResumeOption {
   /**
    * The call outlives its page: after a reload in the same tab, `keptCall()` (or `OneInbox.resume()`) leads back into
@@ -52,7 +57,7 @@ export interface ResumeOption {
   resumable?: boolean | undefined;
 }
 
-export interface OneinboxCallOptions extends CallCallbacks, CallDevices, ResumeOption {
+export interface OneinboxCallOptions extends CallCallbacks, CallDevices, MethodsOption, ResumeOption {
   /** `server_url` of the call's answer. */
   serverUrl: string;
   /** `participant_token` of the same answer. Short-lived, and good for one call. */
@@ -128,6 +133,7 @@ export class OneinboxCall {
         muted: this.#muted,
         audioElement: this.#options.audioElement,
         resumable: this.#options.resumable ?? false,
+        methods: this.#options.methods ?? {},
       });
       await Promise.race([joined, givenUp]);
       this.#stopIfEnded();
@@ -161,6 +167,11 @@ export class OneinboxCall {
   async sendText(text: string): Promise<void> {
     const room = this.#activeRoom();
     if (text.trim() !== "") await room.sendText(text);
+  }
+
+  /** Call a method of the agent's: text in, text out. Rejects with `CallError`, reason `method_failed`. */
+  async callMethod(method: string, payload = ""): Promise<string> {
+    return await this.#activeRoom().callMethod(method, payload);
   }
 
   /** How loud both sides are at this moment; both 0 when the call is not active. */

@@ -42,6 +42,8 @@ export type CallErrorReason =
   | "already_started"
   /** This needs a connected call. */
   | "not_connected"
+  /** The agent has no such method, or could not carry it out; `code` is LiveKit's number for why. */
+  | "method_failed"
   /** The call is over. */
   | "ended"
   | "unknown";
@@ -68,6 +70,7 @@ const MENDS: Record<CallErrorReason, string> = {
   server_full: "Try again in a moment, or add workers to the server.",
   already_started: "Make a new object for each call, or end the running call first.",
   not_connected: "Wait until connect() has resolved.",
+  method_failed: "Check the method's name and its payload.",
   ended: "Make a new call.",
   unknown: "See the error's cause.",
 };

@@ -1,6 +1,7 @@
 export {
   type CallCallbacks,
   type CallDevices,
+  type MethodsOption,
   OneinboxCall,
   type OneinboxCallOptions,
   type ResumeOption,
@@ -24,3 +25,4 @@ export {
   type StartOptions,
   type StartWithToken,
 } from "./oneinbox.js";
+export type { PageMethods } from "./room-port.js";

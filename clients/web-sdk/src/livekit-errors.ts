@@ -1,4 +1,4 @@
-import { ConnectionError, ConnectionErrorReason, DisconnectReason } from "livekit-client";
+import { ConnectionError, ConnectionErrorReason, DisconnectReason, RpcError } from "livekit-client";
 import { asCallError, CallError, type CallErrorReason } from "./errors.js";
 import type { EndInfo } from "./events.js";
 import { readErrorBody } from "./http-errors.js";
@@ -52,6 +52,12 @@ export function fromJoin(error: unknown, serverUrl: string, token: string): Call
     default:
       return unreachable(serverUrl, error);
   }
+}
+
+/** Return the `CallError` for a call of a method of the agent's that failed. */
+export function fromMethod(error: unknown, method: string): CallError {
+  const code = error instanceof RpcError ? String(error.code) : undefined;
+  return new CallError("method_failed", `${method} failed: ${messageOf(error)}`, { code, cause: error });
 }
 
 /** Return how a joined call ended, from livekit-client's reason for the disconnection. */

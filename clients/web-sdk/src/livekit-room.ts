@@ -15,7 +15,7 @@ import {
 import { Captions } from "./captions.js";
 import { CallError } from "./errors.js";
 import type { EndInfo, VolumeLevels } from "./events.js";
-import { endOf, fromJoin, fromMicrophone } from "./livekit-errors.js";
+import { endOf, fromJoin, fromMethod, fromMicrophone } from "./livekit-errors.js";
 import type { JoinOptions, RoomListener, RoomPort } from "./room-port.js";
 import { VolumeMeter } from "./volume-meter.js";
 
@@ -83,6 +83,9 @@ export class LivekitRoom implements RoomPort {
     this.#muted = options.muted;
     this.#room = this.#parts.newRoom({ disconnectOnPageLeave: !options.resumable });
     this.#listen();
+    for (const [name, method] of Object.entries(options.methods)) {
+      this.#room.registerRpcMethod(name, async ({ payload }) => method(payload));
+    }
     try {
       this.#parts.checkPage();
       this.#meter = this.#parts.newMeter();
@@ -119,6 +122,16 @@ export class LivekitRoom implements RoomPort {
 
   async sendText(text: string): Promise<void> {
     await this.#room.localParticipant.sendText(text, { topic: "lk.chat" });
+  }
+
+  async callMethod(method: string, payload: string): Promise<string> {
+    const agent = [...this.#room.remoteParticipants.values()].find((participant) => participant.isAgent);
+    try {
+      const destinationIdentity = agent?.identity ?? "agent";
+      return await this.#room.localParticipant.performRpc({ destinationIdentity, method, payload });
+    } catch (error) {
+      throw fromMethod(error, method);
+    }
   }
 
   levels(): VolumeLevels {

@@ -1,5 +1,11 @@
 import { defaultBaseUrl } from "./base-url.js";
-import { type CallDevices, OneinboxCall, type OneinboxCallOptions, type ResumeOption } from "./call.js";
+import {
+  type CallDevices,
+  type MethodsOption,
+  OneinboxCall,
+  type OneinboxCallOptions,
+  type ResumeOption,
+} from "./call.js";
 import { asCallError, CallError } from "./errors.js";
 import type {
   AgentState,
@@ -31,7 +37,7 @@ export interface OneInboxOptions {
   baseUrl?: string | undefined;
 }
 
-export interface StartOptions extends CallDevices, ResumeOption {
+export interface StartOptions extends CallDevices, MethodsOption, ResumeOption {
   /** Fill `{{name}}` in the agent's prompt and first message. */
   variables?: Record<string, unknown> | undefined;
   /** Kept on the call's record. */
@@ -39,7 +45,7 @@ export interface StartOptions extends CallDevices, ResumeOption {
 }
 
 /** A call that a backend has made: `server_url` and `participant_token` of its answer. */
-export interface StartWithToken extends CallDevices, ResumeOption {
+export interface StartWithToken extends CallDevices, MethodsOption, ResumeOption {
   serverUrl: string;
   token: string;
 }
@@ -129,7 +135,7 @@ export class OneInbox {
    * Resolves with whether there was one: false too where it has ended meanwhile. Rejects with `CallError`, with
    * `open_elsewhere` where another tab is in the call. What was said so far comes again as `transcript`.
    */
-  async resume(devices: CallDevices = {}): Promise<boolean> {
+  async resume(devices: CallDevices & MethodsOption = {}): Promise<boolean> {
     const kept = keptCall();
     if (!kept) return false;
     try {
@@ -167,6 +173,11 @@ export class OneInbox {
   /** Say `text` to the agent as if it had been spoken. */
   async sendText(text: string): Promise<void> {
     await this.#runningCall().sendText(text);
+  }
+
+  /** Call a method of the agent's: text in, text out. */
+  async callMethod(method: string, payload = ""): Promise<string> {
+    return await this.#runningCall().callMethod(method, payload);
   }
 
   /** How loud both sides are at this moment, 0 to 1. */
@@ -230,7 +241,7 @@ export class OneInbox {
   #newCall(
     attempt: Attempt,
     { serverUrl, token }: StartWithToken,
-    devices: CallDevices & ResumeOption,
+    devices: CallDevices & MethodsOption & ResumeOption,
   ): OneinboxCall {
     const tell = <Name extends keyof OneInboxEvents>(name: Name) => {
       return (value: OneInboxEvents[Name]): void => this.#emit(name, value);
@@ -241,6 +252,7 @@ export class OneInbox {
       microphone: devices.microphone,
       audioElement: devices.audioElement,
       resumable: devices.resumable,
+      methods: devices.methods,
       onStateChange: (state) => this.#announce(attempt, state),
       onTranscript: tell("transcript"),
       onAgentState: tell("agentState"),

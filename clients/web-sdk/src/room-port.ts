@@ -12,6 +12,8 @@ export interface RoomPort {
   leave(): Promise<void>;
   setMuted(muted: boolean): Promise<void>;
   sendText(text: string): Promise<void>;
+  /** Call a method of the agent's; rejects with a `CallError`. */
+  callMethod(method: string, payload: string): Promise<string>;
   levels(): VolumeLevels;
   startAudio(): Promise<void>;
   setInputDevice(deviceId: string): Promise<void>;
@@ -26,7 +28,11 @@ export interface JoinOptions {
   audioElement: HTMLAudioElement | undefined;
   /** The call outlives this page: leaving the page does not end it, and the token may have let in an earlier page. */
   resumable: boolean;
+  methods: PageMethods;
 }
+
+/** Methods of the page that the agent can call, by name: text in, text out (JSON by custom), 15 KiB each. */
+export type PageMethods = Readonly<Record<string, (payload: string) => string | Promise<string>>>;
 
 /** What a room tells the call. Methods return at once and do not throw. */
 export interface RoomListener {

@@ -34,6 +34,7 @@ describe("connecting", () => {
       muted: false,
       audioElement,
       resumable: false,
+      methods: {},
     });
   });
 

@@ -54,6 +54,10 @@ export class FakeRoom implements RoomPort {
     this.texts.push(text);
   }
 
+  async callMethod(method: string, payload: string): Promise<string> {
+    return `${method} ${payload}`;
+  }
+
   levels() {
     return { user: 0.25, agent: 0.75 };
   }

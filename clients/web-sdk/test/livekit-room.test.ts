@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { describe, it } from "node:test";
-import { ConnectionError, DisconnectReason, type Room, RoomEvent } from "livekit-client";
+import { ConnectionError, DisconnectReason, type Room, RoomEvent, RpcError } from "livekit-client";
 import { CallError } from "../src/errors.js";
 import { LivekitRoom, type RoomParts } from "../src/livekit-room.js";
 import type { JoinOptions, RoomListener } from "../src/room-port.js";
@@ -19,6 +19,10 @@ class FakeLivekitRoom extends EventEmitter {
     identity: "user-1",
     trackPublications: new Map([["TR_mic", {}]]),
     publishTrack: async () => void this.calls.push("publish"),
+    performRpc: async (asked: { destinationIdentity: string; method: string; payload: string }) => {
+      if (asked.method === "unheard-of") throw new RpcError(1400, "Method not supported at destination");
+      return `${asked.destinationIdentity} ${asked.method} ${asked.payload}`;
+    },
     sendText: async (text: string, { topic }: { topic: string }) =>
       void this.calls.push(`text ${topic} ${text}`),
   };
@@ -35,6 +39,12 @@ class FakeLivekitRoom extends EventEmitter {
       this.#connected = resolve;
       this.#refused = reject;
     });
+  }
+
+  readonly methods = new Map<string, (data: { payload: string }) => Promise<string>>();
+
+  registerRpcMethod(name: string, method: (data: { payload: string }) => Promise<string>): void {
+    this.methods.set(name, method);
   }
 
   letIn(): void {
@@ -128,10 +138,32 @@ function setUp({ allowed = true, openMicrophone, play, checkPage }: Setup = {}) 
       muted: false,
       audioElement: undefined,
       resumable: false,
+      methods: {},
       ...options,
     });
   return { room, server, told, join, microphone, element };
 }
+
+describe("methods", () => {
+  it("of the page are there before the agent can call them", async () => {
+    const { server, join } = setUp();
+    void join({ methods: { where: (payload) => `here ${payload}` } }).catch(() => undefined);
+    assert.equal(await server.methods.get("where")?.({ payload: "now" }), "here now");
+  });
+
+  it("of the agent are called, and their errors told", async () => {
+    const { room, server, join } = setUp();
+    const joined = join();
+    await settle();
+    server.letIn();
+    server.sendAgentAudio();
+    await joined;
+    assert.equal(await room.callMethod("add", "1"), "agent add 1");
+    await assert.rejects(room.callMethod("unheard-of", ""), (error: CallError) => {
+      return error.reason === "method_failed" && error.code === "1400";
+    });
+  });
+});
 
 describe("a call that outlives its page", () => {
   const used = () => ConnectionError.notAllowed("token already used", 401);

@@ -1,5 +1,6 @@
 """A leg: one participant's media connection, whatever the transport. The port that every transport fulfils."""
 
+from enum import IntEnum
 from typing import Protocol, runtime_checkable
 
 from oneinbox.core.events import LineQuality
@@ -39,6 +40,49 @@ class DigitListener(Protocol):
         ...
 
 
+class RpcCode(IntEnum):
+    """LiveKit's codes for calls that failed; applications have the numbers below 1001 and above 1999."""
+
+    UNSUPPORTED_METHOD = 1400
+    RECIPIENT_NOT_FOUND = 1401
+    REQUEST_PAYLOAD_TOO_LARGE = 1402
+    UNSUPPORTED_SERVER = 1403
+    UNSUPPORTED_VERSION = 1404
+    APPLICATION_ERROR = 1500
+    CONNECTION_TIMEOUT = 1501
+    RESPONSE_TIMEOUT = 1502
+    RECIPIENT_DISCONNECTED = 1503
+    RESPONSE_PAYLOAD_TOO_LARGE = 1504
+    SEND_FAILED = 1505
+
+
+class RpcError(Exception):
+    """A call of a method at the other side failed, or is to fail: ``code`` is one of :class:`RpcCode`, or the method's own."""
+
+    def __init__(self, code: int, message: str, data: str | None = None) -> None:
+        super().__init__(f"{message} ({code})")
+        self.code = code
+        self.message = message
+        self.data = data
+
+    @classmethod
+    def unsupported(cls) -> "RpcError":
+        """Return what tells a caller that there is no such method here."""
+        return cls(RpcCode.UNSUPPORTED_METHOD, "Method not supported at destination")
+
+
+@runtime_checkable
+class RpcListener(Protocol):
+    """A listener may also be this: then methods of the agent's can be called by the page."""
+
+    async def on_rpc(self, method: str, payload: str) -> str:
+        """Carry out a call and return its answer, 15 KiB at most. Cancelled when its time is up, or the leg is closed.
+
+        Raises :class:`RpcError`; for a method that there is not, :meth:`RpcError.unsupported`.
+        """
+        ...
+
+
 @runtime_checkable
 class AbsenceListener(Protocol):
     """A listener may also be this: then it is told when an active participant is away for a while."""
@@ -65,6 +109,13 @@ class MediaLeg(Page, Protocol):
 
     def quality(self) -> LineQuality | None:
         """Return how good the connection has been so far; ``None`` where nobody ever joined."""
+        ...
+
+    async def perform_rpc(self, method: str, payload: str, timeout_s: float = 15.0) -> str:
+        """Call a method that the participant's page registered; return its answer, or raise :class:`RpcError`.
+
+        ``payload`` and the answer are text of 15 KiB at most, JSON by custom.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -5,9 +5,7 @@ import logging
 import pytest
 from livekit.protocol import models
 
-from oneinbox.live.media.embedded.data import RemoteCall, rpc_refusal
 from oneinbox.live.media.embedded.limits import Allowance, DataAllowance
-from oneinbox.live.media.embedded.names import new_names
 from oneinbox.live.media.embedded.quality import QualityWatch, Reception, quality_of
 from oneinbox.live.media.embedded.rtp import ReceptionReport
 from tests.support.media_world import World
@@ -50,14 +48,6 @@ async def test_dialled_keys_reach_a_listener_that_wants_them(world: World):
         world.leg._page.receive(models.DataPacket(sip_dtmf=digit).SerializeToString())
     assert dialled == ["5", "#"]
     assert world.listener.texts == []
-
-
-def test_a_remote_call_is_refused_as_clients_expect():
-    names = new_names("web-1", "caller", "Ann")
-    ack, response = (models.DataPacket.FromString(one) for one in rpc_refusal(RemoteCall("r1"), names))
-    assert ack.rpc_ack.request_id == response.rpc_response.request_id == "r1"
-    assert ack.participant_identity == "agent"
-    assert response.rpc_response.error.code == 1400
 
 
 @pytest.mark.parametrize(

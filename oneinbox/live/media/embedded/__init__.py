@@ -6,6 +6,7 @@
       leg.py        one call's leg: joins, rejoins, the page, the agent's mouth; outlives what is below
         session.py    one signalling socket          signalling.py  its messages    names.py  who is who
         page.py       the page over data: captions, events, typed text, keys, RPC        data.py  the packets
+        rpc.py        calls of methods, both ways
         attendance.py who is away, and for how long      turn.py  credentials for TURN servers
         pair.py       two peers as one: the older signalling       limits.py  how much a client may say
         peer.py       one join's transport           sdp.py         offers, answers

@@ -24,10 +24,8 @@ _CAPTION_TOPIC = "lk.transcription"
 _EVENT_TOPIC = "oi.event"
 _CHAT_TOPIC = "lk.chat"
 _CHUNK_BYTES = 15_000
-_MAX_TEXT_BYTES = 8 * 1024
+_MAX_TEXT_BYTES = 64 * 1024
 _DIGITS = "0123456789*#ABCD"
-_RPC_UNSUPPORTED_METHOD = 1400  # of LiveKit's RPC error codes
-_MAX_REQUEST_ID = 128
 _MAX_OPEN_STREAMS = 8
 _MAX_EVENT_BYTES = 60 * 1024
 _MAX_QUEUED = 256
@@ -58,11 +56,11 @@ def caption_packets(caption: Caption, names: RoomNames, microphone_sid: str | No
         text_header=models.DataStream.TextHeader(operation_type=models.DataStream.CREATE),
     )
     identity, sid = (AGENT_IDENTITY, names.agent_sid) if caption.from_agent else (names.user_identity, names.user_sid)
-    packets = [_packet(identity, sid, stream_header=header)]
+    packets = [packet(identity, sid, stream_header=header)]
     for index, piece in enumerate(_split_text(content)):
         chunk = models.DataStream.Chunk(stream_id=stream_id, chunk_index=index, content=piece)
-        packets.append(_packet(identity, sid, stream_chunk=chunk))
-    packets.append(_packet(identity, sid, stream_trailer=models.DataStream.Trailer(stream_id=stream_id)))
+        packets.append(packet(identity, sid, stream_chunk=chunk))
+    packets.append(packet(identity, sid, stream_trailer=models.DataStream.Trailer(stream_id=stream_id)))
     return packets
 
 
@@ -74,14 +72,15 @@ def event_packet(kind: str, data: Mapping[str, Any], names: RoomNames) -> bytes:
     user = models.UserPacket(
         participant_sid=names.agent_sid, participant_identity=AGENT_IDENTITY, payload=payload, topic=_EVENT_TOPIC
     )
-    return _packet(AGENT_IDENTITY, names.agent_sid, user=user)
+    return packet(AGENT_IDENTITY, names.agent_sid, user=user)
 
 
-def _packet(identity: str, sid: str, **value: Any) -> bytes:
-    packet = models.DataPacket(
+def packet(identity: str, sid: str, **value: Any) -> bytes:
+    """Return a reliable data packet of a participant that holds ``value``: one field of LiveKit's ``DataPacket``."""
+    made = models.DataPacket(
         kind=models.DataPacket.RELIABLE, participant_identity=identity, participant_sid=sid, **value
     )
-    return packet.SerializeToString()
+    return made.SerializeToString()
 
 
 def _split_text(content: bytes) -> list[bytes]:
@@ -132,6 +131,10 @@ class DataQueue:
         while len(self._waiting) > _MAX_QUEUED:
             self._waiting.popitem(last=False)
 
+    def take_back(self, replaces: str) -> None:
+        """Drop what was put under this name, where it still waits."""
+        self._waiting.pop(replaces, None)
+
     def flush(self) -> None:
         """Send what the channel takes."""
         channel = self._channel
@@ -149,24 +152,14 @@ class DataQueue:
 # ---- from the page
 
 
+RemoteCall = models.RpcRequest | models.RpcAck | models.RpcResponse
+"""What belongs to a call of a method, by either side."""
+
+
 class DialledDigit(NamedTuple):
     """A key of a telephone's keypad."""
 
     digit: str
-
-
-class RemoteCall(NamedTuple):
-    """Somebody calls a method of the agent's by RPC."""
-
-    request_id: str
-
-
-def rpc_refusal(call: RemoteCall, names: RoomNames) -> list[bytes]:
-    """Return the packets that tell a caller that the agent has no such method."""
-    agent = AGENT_IDENTITY, names.agent_sid
-    error = models.RpcError(code=_RPC_UNSUPPORTED_METHOD, message="Method not supported at destination")
-    response = models.RpcResponse(request_id=call.request_id, error=error)
-    return [_packet(*agent, rpc_ack=models.RpcAck(request_id=call.request_id)), _packet(*agent, rpc_response=response)]
 
 
 class Inbox:
@@ -191,8 +184,8 @@ class Inbox:
         match packet.WhichOneof("value"):
             case "sip_dtmf" if len(packet.sip_dtmf.digit) == 1 and packet.sip_dtmf.digit in _DIGITS:
                 return DialledDigit(packet.sip_dtmf.digit)
-            case "rpc_request" if len(packet.rpc_request.id) <= _MAX_REQUEST_ID:
-                return RemoteCall(packet.rpc_request.id)
+            case "rpc_request" | "rpc_ack" | "rpc_response" as kind:
+                return getattr(packet, kind)
             case _:
                 return self._read_text(packet)
 

@@ -33,7 +33,7 @@ from oneinbox.live.media.embedded.quality import QualityWatch
 from oneinbox.live.media.embedded.session import SignalSession
 from oneinbox.live.media.embedded.ticker import Ticker
 from oneinbox.live.media.embedded.turn import servers_for
-from oneinbox.live.media.leg import AbsenceListener, LegListener, MediaLeg
+from oneinbox.live.media.leg import AbsenceListener, LegListener, MediaLeg, RpcCode, RpcError
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class EmbeddedLeg(MediaLeg):
         self._closing: list[asyncio.Task[None]] = []
         """Peers on their way out: not to be cut short."""
         self._queue = PlayoutQueue()
-        self._page = PageLine(listener, lambda: self._names)
+        self._page = PageLine(listener, lambda: self._names, self._tasks.spawn)
         self._said_of_itself = signalling.SelfDescription()
         self._quality = QualityWatch()
         self._attributes: dict[str, str] = {}
@@ -119,6 +119,12 @@ class EmbeddedLeg(MediaLeg):
     def quality(self) -> LineQuality | None:
         """Return how good the connection has been so far; ``None`` where nobody ever joined."""
         return self.line.quality()
+
+    async def perform_rpc(self, method: str, payload: str, timeout_s: float = 15.0) -> str:
+        """Call a method that the page registered; return its answer. Raises :class:`RpcError`."""
+        if self._left:
+            raise RpcError(RpcCode.RECIPIENT_DISCONNECTED, "Recipient disconnected")
+        return await self._page.rpc.perform(method, payload, timeout_s)
 
     async def aclose(self) -> None:
         """Tell the participant that the call is over and free everything. Harmless when called again.

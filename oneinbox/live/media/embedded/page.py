@@ -6,14 +6,17 @@ It outlives the peers by which it is reached: what is shown while nobody is ther
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
+
+from livekit.protocol import models
 
 from oneinbox.live.engine.ports import Caption
 from oneinbox.live.media.embedded import data
 from oneinbox.live.media.embedded.data import Channel
 from oneinbox.live.media.embedded.limits import DataAllowance
 from oneinbox.live.media.embedded.names import RoomNames
+from oneinbox.live.media.embedded.rpc import RpcLine
 from oneinbox.live.media.leg import DigitListener, LegListener
 
 _log = logging.getLogger(__name__)
@@ -22,13 +25,19 @@ _REMEMBERED_CAPTIONS = 200
 
 
 class PageLine:
-    """The data side of one leg. ``names()`` tells what everybody is called now."""
+    """The data side of one leg. ``names()`` tells what everybody is called now; ``spawn`` runs what takes time."""
 
-    def __init__(self, listener: LegListener, names: Callable[[], RoomNames]) -> None:
+    def __init__(
+        self,
+        listener: LegListener,
+        names: Callable[[], RoomNames],
+        spawn: Callable[[Coroutine[Any, Any, None], str], object],
+    ) -> None:
         self._listener = listener
         self._names = names
         self._outbox = data.DataQueue()
         self._inbox = data.Inbox()
+        self.rpc = RpcLine(listener, names, self._outbox, spawn)
         self._allowance = DataAllowance()
         self._shown: OrderedDict[str, Caption] = OrderedDict()
         self.closed = False
@@ -47,6 +56,7 @@ class PageLine:
         """The peer in use is dropped: what the client had begun to say will not be finished."""
         self._outbox.attach(None)
         self._inbox.clear()
+        self.rpc.page_gone()
 
     def show_caption(self, caption: Caption, microphone_sid: str | None) -> None:
         """Show or replace a stretch of transcript."""
@@ -80,7 +90,11 @@ class PageLine:
                 self._listener.on_text(text)
             case data.DialledDigit(digit) if not self.closed and isinstance(self._listener, DigitListener):
                 self._listener.on_digit(digit)
-            case data.RemoteCall() as call:
-                self._outbox.put(data.rpc_refusal(call, self._names()))
+            case models.RpcRequest() as request if not self.closed:
+                self.rpc.asked(request)
+            case models.RpcAck() as ack:
+                self.rpc.acknowledged(ack)
+            case models.RpcResponse() as response:
+                self.rpc.answered(response)
             case _:
                 pass
