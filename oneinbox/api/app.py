@@ -126,7 +126,7 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     app.include_router(knowledge_routes(KnowledgeService(database, outbound), guard))
     app.include_router(workspace_routes(OutcomeService(database), guard))
     app.include_router(phone_routes(PhoneService(database, vault, outbound), guard))
-    app.include_router(model_routes(ModelService(database), guard))
+    app.include_router(model_routes(ModelService(database, outbound), guard))
     app.include_router(agent_routes(AgentService(database, config), guard))
     app.include_router(webhook_routes(WebhookService(database, config, outbound), guard))
     app.include_router(usage_routes(UsageService(database), guard))

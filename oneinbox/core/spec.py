@@ -106,8 +106,15 @@ class CallSpec(msgspec.Struct, frozen=True, kw_only=True):
     turns: TurnSpec
     tools: tuple[ToolSpec, ...] = ()
     variables: dict[str, Any] = {}
+    untrusted: tuple[str, ...] = ()
+    """Those of the variables that a visitor's page sent: data for the model, and nothing to build an address, a header or
+    another instruction with."""
     join_timeout_s: float = 120.0
     """How long after its making the call waits for the participant to join."""
+
+    def trusted_variables(self) -> dict[str, Any]:
+        """Return the variables that the organisation itself has set."""
+        return {name: value for name, value in self.variables.items() if name not in self.untrusted}
 
     def providers(self) -> dict[str, str]:
         """Return the provider of each stage, as the call's record shows it."""

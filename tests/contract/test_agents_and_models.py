@@ -294,3 +294,26 @@ async def test_a_model_in_use_stays_and_says_who_uses_it(api: Api) -> None:
         await api.ask("DELETE", f"/v1/agents/{agent['id']}")
     assert (await api.ask("DELETE", f"/v1/models/{model['id']}")).status_code == 204
     assert (await api.ask("GET", f"/v1/models/{model['id']}")).json()["error"]["code"] == "model_not_found"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com",
+        "ws://127.0.0.1/llm",
+        "wss://[::1]/",
+        "ws://169.254.169.254/",
+        "wss://u:p@e.com",
+        "nonsense",
+    ],
+)
+async def test_a_models_own_socket_leads_to_the_public_internet(api: Api, url: str) -> None:
+    body = {"name": "x", "custom_websocket_url": url}
+    refused = await api.ask("POST", "/v1/models", json=body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "url_not_allowed")
+    assert refused.json()["error"]["param"] == "custom_websocket_url"
+    made = await api.made("/v1/models", name="x", custom_websocket_url="wss://llm.example.com/x")
+    path = f"/v1/models/{made['id']}"
+    assert (await api.ask("PATCH", path, json={"custom_websocket_url": url})).status_code == 422
+    assert (await api.ask("GET", path)).json()["custom_websocket_url"] == "wss://llm.example.com/x"
+    assert (await api.ask("PATCH", path, json={"custom_websocket_url": None})).status_code == 200

@@ -355,3 +355,19 @@ async def test_first_run_is_idempotent_and_respects_a_deletion(api: Api) -> None
     again = await ensure_first_organisation(api.database)
     assert (again.org_id, again.demo_agent_id) == (api.first.org_id, None)
     assert await api.count("agents") == 0
+
+
+async def test_how_busy_it_was_when_a_worker_took_the_call(api: Api) -> None:
+    agent_id = api.first.demo_agent_id
+    first, second, third = [
+        (await api.made("/v1/calls/web", agent_id=agent_id, metadata={"concurrency_at_dispatch": 99, "n": n}))["id"]
+        for n in range(3)
+    ]
+    assert (await read(api, first))["metadata"] == {"concurrency_at_dispatch": 99, "n": 0}  # no worker yet
+    for call_id in (first, second):
+        await api.recorder.record(CallPrepared(call_id=call_id, worker_id="w", setup_ms=1))
+    await api.recorder.record(CallEnded(call_id=first, reason=EndReason.API_STOP, duration_s=0))
+    await api.recorder.record(CallPrepared(call_id=third, worker_id="w", setup_ms=1))
+    await api.recorder.record(CallPrepared(call_id=second, worker_id="w", setup_ms=1))  # twice: it stays as it was
+    found = [(await read(api, call_id))["metadata"] for call_id in (first, second, third)]
+    assert found == [{"concurrency_at_dispatch": count, "n": n} for n, count in enumerate((1, 2, 2))]

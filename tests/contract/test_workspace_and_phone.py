@@ -1,5 +1,6 @@
 """Call outcomes of the organisation's own, and phone numbers as records."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -134,3 +135,33 @@ async def test_without_a_carrier_nothing_is_found_or_bought(api: Api) -> None:
     ):
         answer = await api.ask(method, path, json=body)
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, "carrier_not_configured")
+
+
+async def test_an_agent_that_answers_a_number_is_not_deleted(api: Api) -> None:
+    own, routed, fallback, free = [(await api.made("/v1/agents", name=name))["id"] for name in "abcd"]
+    number = await api.made(
+        "/v1/phone-numbers",
+        phone_number="+12025550199",
+        provider="twilio",
+        agent_id=own,
+        inbound_routing={"agent_id": routed, "fallback": {"agent_id": fallback}},
+    )
+    for agent_id in (own, routed, fallback):
+        refused = await api.ask("DELETE", f"/v1/agents/{agent_id}")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "agent_in_use")
+        assert "+12025550199" in refused.json()["error"]["message"]
+    assert (await api.ask("DELETE", f"/v1/agents/{free}")).status_code == 204
+    assert (await api.ask("DELETE", f"/v1/phone-numbers/{number['id']}")).status_code == 204
+    for agent_id in (own, routed, fallback):
+        assert (await api.ask("DELETE", f"/v1/agents/{agent_id}")).status_code == 204
+
+
+async def test_a_number_never_names_an_agent_that_is_gone(api: Api) -> None:
+    """Both at once, many times: one of the two is refused."""
+    for number in range(10):
+        agent_id = (await api.made("/v1/agents", name="x"))["id"]
+        body = {"phone_number": f"+1202555{number:04}", "provider": "twilio", "agent_id": agent_id}
+        kept, deleted = await asyncio.gather(
+            api.ask("POST", "/v1/phone-numbers", json=body), api.ask("DELETE", f"/v1/agents/{agent_id}")
+        )
+        assert (kept.status_code, deleted.status_code) in {(201, 409), (422, 204)}

@@ -5,7 +5,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from oneinbox.api.db.database import Rows
 from oneinbox.api.db.owned import is_plausible_id
 from oneinbox.api.db.plain import Query, table_of
-from oneinbox.api.db.tables import Agent, LanguageModel
+from oneinbox.api.db.tables import Agent, LanguageModel, PhoneNumber
 
 AgentAndModel = tuple[Agent, LanguageModel]
 
@@ -58,3 +58,14 @@ async def page_of_agents(rows: Rows, org_id: str, limit: int, offset: int) -> tu
         .offset(offset)
     )
     return [(row[0], row[1]) for row in (await rows.execute(query)).all()], total
+
+
+async def numbers_naming(rows: Rows, org_id: str, agent_id: str) -> list[str]:
+    """Return the phone numbers that the agent answers, by itself or for another."""
+    query = select(PhoneNumber.phone_number, PhoneNumber.agent_id, PhoneNumber.inbound_routing)
+    found = (await rows.execute(query.where(PhoneNumber.org_id == org_id).order_by(PhoneNumber.phone_number))).all()
+    return [
+        number
+        for number, own, routing in found
+        if agent_id in (own, routing.get("agent_id"), routing.get("fallback", {}).get("agent_id"))
+    ]

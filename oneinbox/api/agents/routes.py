@@ -36,7 +36,7 @@ def agent_routes(service: AgentService, guard: Guard) -> APIRouter:
         """Change an agent, from its next call on."""
         return await service.update(caller, agent_id, body)
 
-    @router.delete("/{agent_id}", status_code=204, responses=errors(401, 403, 404))
+    @router.delete("/{agent_id}", status_code=204, responses=errors(401, 403, 404, 409))
     async def delete_agent(agent_id: str, caller: Annotated[Caller, Depends(guard)]) -> None:
         """Delete an agent. Its calls stay on record."""
         await service.delete(caller, agent_id)

@@ -8,7 +8,7 @@ from oneinbox.api.agents.stages import Wish, Wishes, serving_providers
 from oneinbox.api.audit import trail
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database, Rows
-from oneinbox.api.db.owned import fetch_owned
+from oneinbox.api.db.owned import fetch_owned, take_turns
 from oneinbox.api.db.tables import Agent, LanguageModel, Webhook
 from oneinbox.api.http.auth import Caller
 from oneinbox.api.http.paging import Page, PageRequest
@@ -22,6 +22,7 @@ from oneinbox.core.ids import new_id
 
 _MODEL_NAME = "{} (model)"
 _NAME_LENGTH = 255
+_MAX_NAMED = 10
 
 
 async def add_agent(rows: Rows, org_id: str, body: AgentCreate) -> tuple[Agent, LanguageModel]:
@@ -132,11 +133,20 @@ class AgentService:
         return self._answer(agent, model)
 
     async def delete(self, caller: Caller, agent_id: str) -> None:
-        """Delete an agent. Its calls and its model stay."""
+        """Delete an agent that no phone number names. Its calls and its model stay."""
         async with self._database.write() as rows:
+            await take_turns(rows, answering_agents(caller.org_id))
             agent = await fetch_owned(rows, Agent, caller.org_id, agent_id)
             if agent is None:
                 raise agent_not_found(agent_id)
+            numbers = await repo.numbers_naming(rows, caller.org_id, agent_id)
+            if numbers:
+                more = " and others" if len(numbers) > _MAX_NAMED else ""
+                raise AppError(
+                    "agent_in_use",
+                    f"the agent answers {', '.join(numbers[:_MAX_NAMED])}{more}: give these another agent first",
+                    ErrorKind.CONFLICT,
+                )
             await rows.delete(agent)
             await trail.record(rows, caller, "agent.deleted", "agent", agent.id)
 
@@ -189,6 +199,11 @@ def _merged(stored: dict[str, Any], said: Transcriber | Tts | None) -> dict[str,
         return {}
     together = {**stored, **said.said()}
     return {name: value for name, value in together.items() if value is not None}
+
+
+def answering_agents(org_id: str) -> str:
+    """Return under which name transactions take turns that let an agent answer a number, or delete one."""
+    return f"answering agents of {org_id}"
 
 
 def agent_not_found(agent_id: str) -> AppError:

@@ -9,6 +9,7 @@ from oneinbox.api.agents.schemas import ServingProviders
 from oneinbox.api.calls.repo import CallHistory
 from oneinbox.api.calls.schemas import (
     CallAnswer,
+    CallDirection,
     CallLatencyAnswer,
     CallMessageAnswer,
     CallQuality,
@@ -44,7 +45,7 @@ def call_answer(history: CallHistory) -> CallAnswer:
         from_number=call.from_number,
         to_number=call.to_number,
         room_name=call.room_name,
-        direction=None,
+        direction=cast("CallDirection | None", call.direction),
         scheduled_at=call.scheduled_at,
         variables=call.variables,
         started_at=call.started_at,

@@ -37,6 +37,9 @@ from oneinbox.core.events import (
 
 _log = logging.getLogger(__name__)
 
+CONCURRENCY = "concurrency_at_dispatch"
+"""The one entry of a call's metadata that the platform writes."""
+
 Progress = CallPrepared | ParticipantJoined | CallActive | GreetingStarted | QualityMeasured | CallEnded
 """What carries a call's own row forward."""
 
@@ -66,6 +69,8 @@ class Recorder:
                 case _:
                     if CallStatus(call.status).final:
                         return
+                    if isinstance(event, CallPrepared) and call.worker_id is None:
+                        await _note_concurrency(rows, call)
                     await self._advance(rows, call, event)
             repo.touch(call, utc_now())
 
@@ -126,6 +131,12 @@ class Recorder:
         await repo.put_message(rows, message)
         if not told_already and not CallStatus(call.status).final:
             await telling.tell_message(rows, call, message)
+
+
+async def _note_concurrency(rows: Rows, call: Call) -> None:
+    """Write down how busy the organisation was. The column takes a new object only: a changed one is not seen."""
+    concurrency = await repo.open_calls_until(rows, call.org_id, call.created_at)
+    call.custom_metadata = {**call.custom_metadata, CONCURRENCY: concurrency}
 
 
 def _advance(call: Call, event: Progress) -> None:

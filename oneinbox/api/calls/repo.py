@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, or_, select
+from sqlalchemy import Connection, Select, and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from oneinbox.api.db.database import Rows
@@ -163,6 +163,12 @@ async def open_call_ids(rows: Rows, server_id: str | None) -> set[str]:
     if server_id is not None:
         query = query.where(Call.server_id == server_id)
     return set((await rows.execute(query)).scalars())
+
+
+async def open_calls_until(rows: Rows, org_id: str, until: datetime) -> int:
+    """Return how many of the organisation's calls have not ended, of those made until then."""
+    query = select(func.count()).where(Call.ended_at.is_(None), Call.org_id == org_id, Call.created_at <= until)
+    return (await rows.execute(query)).scalar_one()
 
 
 async def ended_among(rows: Rows, call_ids: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ from oneinbox.api.agents.stages import Served, Wish, Wishes, serve
 from oneinbox.api.calls.schemas import CallOverrides, LlmOverrides, TranscriberOverrides, TtsOverrides
 from oneinbox.api.calls.supplies import Supplies
 from oneinbox.api.calls.template import check_variables, render
+from oneinbox.api.calls.visitor import render_prompt, spoken
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.tables import Agent, LanguageModel
 from oneinbox.core.errors import Stage
@@ -35,9 +36,14 @@ def make_spec(
     names: CallNames,
     config: ApiConfig,
     supplies: Supplies,
+    from_visitor: bool = False,
 ) -> CallSpec:
-    """Return the call's spec. Raises ``AppError`` where a stage has nobody to serve it, or a text cannot be filled."""
+    """Return the call's spec. Raises ``AppError`` where a stage has nobody to serve it, or a text cannot be filled.
+
+    ``from_visitor``: the variables came with a publishable key.
+    """
     check_variables(variables)
+    visitors = variables if from_visitor else {}
     said = overrides or CallOverrides()
     llm, stt, tts = said.llm or LlmOverrides(), said.transcriber or TranscriberOverrides(), said.tts or TtsOverrides()
     wishes = supplies.wishes
@@ -48,7 +54,8 @@ def make_spec(
 
     greeting = agent.first_message if said.first_message is None else said.first_message
     prompt = effective_prompt(llm.system_prompt or model.system_prompt, agent.job_description)
-    system_prompt = "\n\n".join(filter(None, (render(prompt, values, param="system_prompt"), supplies.knowledge)))
+    rendered = render_prompt(prompt, values, visitors, param="system_prompt")
+    system_prompt = "\n\n".join(filter(None, (rendered, supplies.knowledge)))
     return CallSpec(
         call_id=names.call_id,
         org_id=agent.org_id,
@@ -56,7 +63,7 @@ def make_spec(
         agent_name=agent.name,
         room_name=names.room_name,
         identity=names.identity,
-        first_message=render(greeting or "", values, param="first_message").strip() or None,
+        first_message=render(greeting or "", {**values, **spoken(visitors)}, param="first_message").strip() or None,
         llm=_llm_spec(served(Stage.LLM), system_prompt, model, llm),
         stt=_stt_spec(served(Stage.STT), agent, stt),
         tts=_tts_spec(served(Stage.TTS), agent, tts),
@@ -69,6 +76,7 @@ def make_spec(
         ),
         tools=supplies.tools,
         variables=values,
+        untrusted=tuple(visitors),
         join_timeout_s=float(config.join_ttl_s),
     )
 

@@ -11,12 +11,13 @@ from oneinbox.api.models.schemas import Temperature
 
 Status = Literal["queued", "initiated", "in_progress", "completed", "failed"]
 CallType = Literal["web", "outbound", "inbound"]
+CallDirection = Literal["inbound", "outbound"]
 
 OutcomeWord = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z][A-Za-z0-9]*(?:[ _-][A-Za-z0-9]+)*$")]
 WebhookUrl = Annotated[str, Field(min_length=1, max_length=2048)]
 
 _VARIABLES = "Fill `{{name}}` in the prompt and the first message."
-_METADATA = "Kept on the call's record, and given back with it."
+_METADATA = "Kept on the call's record, and given back with it. The entry `concurrency_at_dispatch` is the platform's."
 
 
 # ---- starting -------------------------------------------------------------------------------------------------------
@@ -59,7 +60,11 @@ class CallOverrides(Body):
 
 
 class WebCallTokenRequest(Body):
-    """A web call, asked for by a web page."""
+    """A web call, asked for by a web page.
+
+    With a publishable key `variables` are the visitor's own words: up to 50 of 1,000 characters, which reach the model as
+    data and not as instructions, and `metadata` has up to 16,384 characters.
+    """
 
     agent_id: Word = Field(description="The agent to talk with (`agt_...`).", examples=["agt_01jd2k"])
     variables: Variables | None = Field(default=None, description=_VARIABLES, examples=[{"customer_name": "Suman"}])
@@ -238,7 +243,7 @@ class CallAnswer(Answer):
     from_number: str | None
     to_number: str | None
     room_name: str
-    direction: Literal["inbound", "outbound"] | None
+    direction: CallDirection | None
     scheduled_at: datetime | None
     variables: dict[str, Any]
     started_at: datetime | None
@@ -254,7 +259,10 @@ class CallAnswer(Answer):
     quality: CallQuality | None
     provider_failures: list[ProviderFailure]
     cost_cents: float | None
-    metadata: dict[str, Any]
+    metadata: dict[str, Any] = Field(
+        description="What the call was made with, and `concurrency_at_dispatch`: how many calls of the organisation had "
+        "not ended when a worker took this one, itself included."
+    )
     twilio_call_sid: str | None
     outcome: str | None
     ai_summary: str | None

@@ -15,6 +15,7 @@ from oneinbox.api.calls.ledger import Asker, Kept, Ledger, OnRecord, Start
 from oneinbox.api.calls.resolve import CallNames, call_wishes, make_spec
 from oneinbox.api.calls.schemas import WebCallAnswer, WebCallRequest, WebCallTokenRequest
 from oneinbox.api.calls.supplies import Storeroom
+from oneinbox.api.calls.visitor import check_visitor
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database
 from oneinbox.api.db.together import Together
@@ -59,6 +60,7 @@ class CallStarter:
         """Resolve the call, put it on record, hand it to a worker, and return what a browser needs to join it."""
         if asker.page is not None:
             asker.page.require_agent(body.agent_id)
+            check_visitor(body.variables or {}, body.metadata or {})
         if isinstance(body, WebCallRequest) and body.webhook_url is not None:
             self._outbound.require(body.webhook_url, param="webhook_url")
         org_id = asker.caller.org_id
@@ -86,6 +88,7 @@ class CallStarter:
             names=names,
             config=self._config,
             supplies=await self._storeroom.supplies(asker.caller.org_id, model, wishes),
+            from_visitor=asker.page is not None,
         )
         facts = {
             "llm_id": model.id,

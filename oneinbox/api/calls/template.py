@@ -41,15 +41,15 @@ def render(template: str, variables: Mapping[str, Any], *, param: str) -> str:
     return _PLACE.sub(fill, template)
 
 
-def text_of(value: Any, name: str) -> str:
-    """Return how a value is written: text as it is, null as nothing, anything else as JSON."""
+def text_of(value: Any, name: str, *, max_chars: int = MAX_VALUE_CHARS) -> str:
+    """Return how a value is written: text as it is, null as nothing, anything else as JSON. Raises ``AppError``."""
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
-    if len(text) > MAX_VALUE_CHARS:
+    if len(text) > max_chars:
         raise AppError(
             "variable_too_long",
-            f"the value is longer than {MAX_VALUE_CHARS} characters",
+            f"the value is longer than {max_chars} characters",
             ErrorKind.INVALID,
             param=f"variables.{name[:128]}",
         )

@@ -41,7 +41,9 @@ class ModelCreate(Body):
     knowledge_base_ids: Ids = Field(
         default_factory=list, description="What it knows: up to 10,000 tokens are added to its prompt."
     )
-    custom_websocket_url: ShortText | None = Field(default=None, description="Kept; not used yet.")
+    custom_websocket_url: ShortText | None = Field(
+        default=None, description="A `ws://` or `wss://` address on the public internet. Kept; not used yet."
+    )
     credential_id: Word | None = Field(default=None, description="Your own account with the provider.")
 
 

@@ -14,6 +14,7 @@ from oneinbox.api.tools.service import require_tools
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.ids import new_id
+from oneinbox.net.outbound import OutboundGuard
 
 _MAX_NAMED = 10
 
@@ -27,11 +28,13 @@ def make_model(org_id: str, body: ModelCreate) -> LanguageModel:
 class ModelService:
     """Making, reading, changing and deleting models."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, outbound: OutboundGuard) -> None:
         self._database = database
+        self._outbound = outbound
 
     async def create(self, caller: Caller, body: ModelCreate) -> ModelAnswer:
         """Make a model."""
+        self._check_url(body.custom_websocket_url)
         row = make_model(caller.org_id, body)
         async with self._database.write() as rows:
             await _require_parts(rows, row, set(body.model_fields_set))
@@ -57,6 +60,7 @@ class ModelService:
     async def update(self, caller: Caller, model_id: str, body: ModelPatch) -> ModelAnswer:
         """Change what the body says: a new provider needs its model's name with it (null: the provider's default)."""
         said = body.said()
+        self._check_url(body.custom_websocket_url)
         async with self._database.write() as rows:
             row = await fetch_owned(rows, LanguageModel, caller.org_id, model_id)
             if row is None:
@@ -93,6 +97,10 @@ class ModelService:
                 )
             await rows.delete(row)
             await trail.record(rows, caller, "model.deleted", "model", row.id)
+
+    def _check_url(self, url: str | None) -> None:
+        if url is not None:
+            self._outbound.require(url, param="custom_websocket_url", schemes=("ws", "wss"))
 
 
 async def _require_parts(rows: Rows, row: LanguageModel, said: set[str]) -> None:

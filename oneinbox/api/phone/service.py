@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from oneinbox.api.agents.service import answering_agents
 from oneinbox.api.audit import trail
 from oneinbox.api.db.database import Database, Rows
-from oneinbox.api.db.owned import fetch_owned, insert_once, page_of_owned
+from oneinbox.api.db.owned import fetch_owned, insert_once, page_of_owned, take_turns
 from oneinbox.api.db.tables import Agent, PhoneNumber
 from oneinbox.api.db.vault import Vault
 from oneinbox.api.http.auth import Caller
@@ -158,6 +159,7 @@ async def _require_agents(
     }
     if agent_id is None and prefix:
         del named["agent_id"]
+    await take_turns(rows, answering_agents(org_id))  # none of them is deleted before this is on record
     for param, named_id in named.items():
         if named_id is not None and await fetch_owned(rows, Agent, org_id, named_id) is None:
             raise AppError("agent_not_found", f"there is no agent {named_id[:80]!r}", ErrorKind.INVALID, param=param)
