@@ -145,7 +145,8 @@ async def test_a_client_that_gets_another_address_is_followed(dual: bool):
         )
         assert moved >= (8 if dual else 4)
         assert caller_hole_ms < 400
-        assert dual or agent_hole_ms < 400  # the older signalling's listening half sends no media to follow
+        # the older signalling's listening half sends no media to follow: it is asked, which takes a round trip or two
+        assert agent_hole_ms < (1500 if dual else 400)
 
 
 def silent_ms(pcm: bytes | bytearray) -> float:

@@ -114,7 +114,7 @@ class EmbeddedMedia:
 
     def _make_pair(self, names: RoomNames, events: PeerEvents) -> PeerPair:
         publisher = self._make_peer(names, publisher_events(events), speaks=False)
-        return PeerPair(publisher, self._make_peer(names, events))
+        return PeerPair(publisher, self._make_peer(names, events._replace(on_moved=None)))
 
     def _make_peer(self, names: RoomNames, events: PeerEvents, *, speaks: bool = True) -> Peer:
         return Peer(

@@ -54,14 +54,20 @@ class IceSession:
     """The ICE state of one peer.
 
     ``on_packet(data, now_s)`` gets every packet that is not STUN and came by a path that was checked.
-    ``on_selected`` is called when the first path can be used.
+    ``on_selected`` is called when the first path can be used, ``on_moved`` when the client's media comes by another one.
     """
 
-    def __init__(self, on_packet: Callable[[bytes, float], None], on_selected: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        on_packet: Callable[[bytes, float], None],
+        on_selected: Callable[[], None],
+        on_moved: Callable[[], None] | None = None,
+    ) -> None:
         self.ufrag, self.password = new_credentials()
         self.remote_ufrag: str | None = None
         self._on_packet = on_packet
         self._on_selected = on_selected
+        self._on_moved = on_moved
         self._paths: dict[Path, None] = {}
         self._selected: Path | None = None
         self._came_by: Path | None = None
@@ -80,6 +86,9 @@ class IceSession:
         """Take new credentials (RFC 8445, 2.4). Media goes on by the old path until a new one is checked."""
         self.ufrag, self.password = new_credentials()
         self.remote_ufrag = None
+        self._media_at_s = float(
+            "-inf"
+        )  # the path that the client chooses now is the one, whatever the old one brought
 
     def check(self, request: stun.BindingRequest, path: Path, now_s: float) -> bool:
         """Answer a check that names this session; whether it was authentic, so that ``path`` may deliver to it."""
@@ -121,7 +130,10 @@ class IceSession:
         self._media_at_s = now_s
         if self._came_by is not None and self._came_by is not self._selected:
             self._remember(self._came_by)
+            moved = self._selected is not None
             self._select(self._came_by)
+            if moved and self._on_moved is not None:
+                self._on_moved()
 
     def lose(self, path: Path) -> None:
         """A TCP connection ended."""

@@ -28,7 +28,7 @@ from oneinbox.live.media.embedded.line import Line
 from oneinbox.live.media.embedded.names import RoomNames, new_names, new_sid
 from oneinbox.live.media.embedded.page import PageLine
 from oneinbox.live.media.embedded.pair import PeerPair, hung_up
-from oneinbox.live.media.embedded.peer import Peer, PeerEvents
+from oneinbox.live.media.embedded.peer import Answer, Peer, PeerEvents
 from oneinbox.live.media.embedded.quality import QualityWatch
 from oneinbox.live.media.embedded.session import SignalSession
 from oneinbox.live.media.embedded.ticker import Ticker
@@ -39,6 +39,7 @@ _log = logging.getLogger(__name__)
 
 MUTED_START_S = 3.0
 """A microphone that is published muted may send nothing: the call starts without it after this."""
+_MOST_SECTIONS_ASKED = 3
 _WATCH_EVERY_TICKS = 50
 _QUALITY_EVERY_TICKS = 150
 
@@ -86,6 +87,7 @@ class EmbeddedLeg(MediaLeg):
         self._microphone: models.TrackInfo | None = None
         self._sends = False  # whether the latest offer has the microphone in it
         self._published_at_s = 0.0
+        self._sections_asked = 0
         self._joined = self._active = self._left = False
         self._heard = False
         self._attendance = Attendance(grace_s)
@@ -171,7 +173,9 @@ class EmbeddedLeg(MediaLeg):
         self._drop_connection(models.DUPLICATE_IDENTITY)
         self._names = self._names._replace(user_sid=new_sid("PA"))
         self._session = session
-        events = PeerEvents(self._on_up, _ignore, self._on_audio, self._page.receive, self._page.attach)
+        moved = self._on_moved if dual else None
+        events = PeerEvents(self._on_up, _ignore, self._on_audio, self._page.receive, self._page.attach, moved)
+        self._sections_asked = 0
         self._peer = self._make_pair(self._names, events) if dual else self._make_peer(self._names, events)
         self.line.joined(self._peer)
         self._ticker.add(self)
@@ -244,6 +248,13 @@ class EmbeddedLeg(MediaLeg):
             self._microphone = None
         self._sends = answer.client_sends
         session.send(signalling.answer(answer.sdp, offer.id, answer.mid_to_track_id))
+        if not self._voice_has_place(answer) and self._sections_asked < _MOST_SECTIONS_ASKED:
+            self._sections_asked += 1
+            session.send(signalling.voice_wanted())
+
+    def _voice_has_place(self, answer: Answer) -> bool:
+        """Whether the client can receive the agent's voice: by what it offered, or by what we offer ourselves."""
+        return isinstance(self._peer, PeerPair) or bool(answer.mid_to_track_id)
 
     def answered(self, session: SignalSession, request: rtc.SignalRequest) -> None:
         """Take the answer to our offer; raises :class:`sdp.BadOfferError`."""
@@ -302,6 +313,11 @@ class EmbeddedLeg(MediaLeg):
         if self._active and self._peer is not None:
             self._peer.start_filling(asyncio.get_running_loop().time())
         self._start_if_ready()
+
+    def _on_moved(self) -> None:
+        """A client of the older signalling has another address: ask its other half, which sends no media, where it is."""
+        if self._active and self._session is not None and isinstance(self._peer, PeerPair):
+            self._session.send(rtc.SignalResponse(offer=self._peer.offer()))
 
     def _on_audio(self, pcm: bytes) -> None:
         if not self._heard:

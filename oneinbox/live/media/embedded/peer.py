@@ -53,6 +53,8 @@ class PeerEvents(NamedTuple):
     """One message of a data channel."""
     on_channel: Callable[[Channel | None], None]
     """The reliable data channel is open, or gone, or has room again."""
+    on_moved: Callable[[], None] | None = None
+    """The client's media comes from another address."""
 
 
 class Answer(NamedTuple):
@@ -106,7 +108,7 @@ class Peer:
         self._names = names
         self._events = events
         self._tasks = TaskScope(f"peer {names.user_sid}")
-        self._ice = IceSession(self._on_packet, self._on_path)
+        self._ice = IceSession(self._on_packet, self._on_path, events.on_moved)
         self._secure = SecureTransport(
             certificate, send=self._ice.send, on_closed=self._on_closed, on_channel=self._on_channel
         )

@@ -238,6 +238,11 @@ def answer(sdp: str, offer_id: int, mid_to_track_id: Mapping[str, str]) -> rtc.S
     )
 
 
+def voice_wanted() -> rtc.SignalResponse:
+    """Ask a client for an offer with room for one more audio track: what it offered can receive none."""
+    return rtc.SignalResponse(media_sections_requirement=rtc.MediaSectionsRequirement(num_audios=1))
+
+
 def leave(
     reason: models.DisconnectReason,
     action: rtc.LeaveRequest.Action = rtc.LeaveRequest.DISCONNECT,
