@@ -48,6 +48,8 @@ from oneinbox.api.models.routes import model_routes
 from oneinbox.api.models.service import ModelService
 from oneinbox.api.phone.routes import phone_routes
 from oneinbox.api.phone.service import PhoneService
+from oneinbox.api.recordings.links import RecordingLinks
+from oneinbox.api.recordings.routes import recording_routes
 from oneinbox.api.tools.routes import tool_routes
 from oneinbox.api.tools.service import ToolService
 from oneinbox.api.usage.routes import usage_routes
@@ -113,7 +115,9 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     # Routes are tried in this order: calls come first, being asked for most.
     starter = CallStarter(database, dispatcher, config, outbound, Storeroom(database, credentials, tools))
     page_guard = PageGuard(keys, config.session_secret)
-    app.include_router(call_routes(CallService(database, dispatcher, config), starter, guard, page_guard, own))
+    links = RecordingLinks(config)
+    app.include_router(call_routes(CallService(database, dispatcher, config, links), starter, guard, page_guard, own))
+    app.include_router(recording_routes(database, links, config.recordings_dir))
     app.include_router(_health_routes())
     sign_ups = SignUpService(database, config, accounts, add_demo_agent)
     app.include_router(account_routes(accounts, sign_ups, guard, own))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from oneinbox.core.errors import Stage
 from oneinbox.core.outbound import AddressPolicy
@@ -37,6 +38,18 @@ class StageDefaults:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoreAddress:
+    """A bucket of any store that speaks S3, addressed by path: ``https://host/bucket`` or ``.../bucket/prefix``."""
+
+    url: str
+    key_id: str
+    secret: str = field(repr=False)
+    region: str = "us-east-1"
+    public_url: str | None = None
+    """How browsers reach the same bucket, where that is another address."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ApiConfig:
     """Everything the API needs to know about its surroundings."""
 
@@ -65,5 +78,8 @@ class ApiConfig:
     sign_in_link_minutes: int = 15
     server_id: str | None = None
     """Which server this is, where several share a database: each closes only the calls that it left open itself."""
+    recordings_dir: Path = Path("recordings")
+    """Where workers write recordings; they stay there unless there is a store."""
+    recordings_store: StoreAddress | None = None
     stop_wait_s: float = 2.0
     """How long ``POST /v1/calls/{id}/stop`` waits for the end to be on record."""

@@ -223,6 +223,29 @@ class QualityMeasured(CallEvent, frozen=True, kw_only=True, tag="quality"):
     quality: LineQuality
 
 
+class RecordingStarted(CallEvent, frozen=True, kw_only=True, tag="recording_started"):
+    """From the call's first moment on its sound is written to a file on the worker's machine."""
+
+    name: str
+    """The file's path below the directory of recordings."""
+
+
+class RecordingFinished(CallEvent, frozen=True, kw_only=True, tag="recording_finished"):
+    """The file is closed. Where ``error`` is there, it holds no more than was written before."""
+
+    name: str
+    duration_s: float
+    size_bytes: int
+    error: str | None = None
+
+
+class MicrophoneSilent(CallEvent, frozen=True, kw_only=True, tag="microphone_silent"):
+    """The caller's microphone delivers nothing but zeros; or, ``silent`` being false, something came of it after all."""
+
+    silent: bool
+    at_s: float
+
+
 class CallEnded(CallEvent, frozen=True, kw_only=True, tag="ended"):
     """The last event of a call."""
 
@@ -242,5 +265,8 @@ AnyCallEvent = (
     | LatencyMeasured
     | ProviderFailed
     | QualityMeasured
+    | RecordingStarted
+    | RecordingFinished
+    | MicrophoneSilent
     | CallEnded
 )

@@ -62,6 +62,7 @@ class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
     worker_id: str
     media: MediaSettings
     models_dir: str
+    recordings_dir: str
     token_secret: str
     token_issuer: str
     warm: tuple[str, ...] = ()

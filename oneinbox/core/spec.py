@@ -109,12 +109,18 @@ class CallSpec(msgspec.Struct, frozen=True, kw_only=True):
     untrusted: tuple[str, ...] = ()
     """Those of the variables that a visitor's page sent: data for the model, and nothing to build an address, a header or
     another instruction with."""
+    enable_recording: bool = False
     join_timeout_s: float = 120.0
     """How long after its making the call waits for the participant to join."""
 
     def trusted_variables(self) -> dict[str, Any]:
         """Return the variables that the organisation itself has set."""
         return {name: value for name, value in self.variables.items() if name not in self.untrusted}
+
+    @property
+    def recording_name(self) -> str:
+        """Where its recording is kept, below whatever keeps recordings."""
+        return f"{self.org_id}/{self.call_id}.ogg"
 
     def providers(self) -> dict[str, str]:
         """Return the provider of each stage, as the call's record shows it."""

@@ -12,11 +12,15 @@ from oneinbox.core.events import (
     CallEnded,
     CallPrepared,
     EndReason,
+    MicrophoneSilent,
     ParticipantJoined,
     QualityMeasured,
+    RecordingFinished,
+    RecordingStarted,
 )
 from oneinbox.core.spec import CallSpec
 from oneinbox.core.tasks import TaskScope
+from oneinbox.live.audio.tape import Tape, TapeDeck
 from oneinbox.live.engine.loop import Conversation
 from oneinbox.live.engine.ports import EndOfTurn, Vad
 from oneinbox.live.media.leg import LegListener, MediaLeg
@@ -26,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 ACTIVE_TIMEOUT_S = 20.0
 """How long a joined participant may take to bring up its audio."""
+TAPE_TIMEOUT_S = 5.0
+"""How long the end of a call waits for the rest of its recording to be written."""
 
 QUALITY_EVERY_S = 30.0
 """So often a live call's record is told how good the connection is, beside once at its end."""
@@ -43,6 +49,7 @@ class LiveCall:
     """Runs one call. Every path through :meth:`run` emits exactly one ``CallEnded``, as the last event.
 
     It is the leg's listener (:class:`LegListener`) and passes on to the conversation what the leg hears.
+    ``tapes`` makes the recording of a call that is to be recorded.
     """
 
     def __init__(
@@ -55,8 +62,11 @@ class LiveCall:
         worker_id: str,
         end_of_turn: EndOfTurn | None = None,
         emit: Callable[[AnyCallEvent], None],
+        tapes: TapeDeck,
     ) -> None:
         self.spec = spec
+        self._tapes = tapes
+        self._tape: Tape | None = None
         self._worker_id = worker_id
         self._emit = emit
         self._loop = asyncio.get_running_loop()
@@ -94,8 +104,11 @@ class LiveCall:
             _log.exception("call %s broke", self.spec.call_id)
         finally:
             await scope.aclose()
+            active_s = 0.0 if self._active_at is None else self._loop.time() - self._active_at
+            if self._tape is not None:
+                await self._finish_recording(self._tape, active_s)
             self._announce_quality()
-            self._announce_end(reason)
+            self._announce_end(reason, active_s)
             await self._leg.aclose()
 
     def end(self, reason: EndReason) -> None:
@@ -147,8 +160,29 @@ class LiveCall:
         if (quality := self._leg.quality()) is not None:
             self._emit(QualityMeasured(call_id=self.spec.call_id, quality=quality))
 
-    def _announce_end(self, reason: EndReason) -> None:
-        active_s = 0.0 if self._active_at is None else self._loop.time() - self._active_at
+    def _start_recording(self, started_s: float) -> None:
+        name = self.spec.recording_name
+        self._tape = self._tapes.open(name, started_s)
+        self._leg.record(self._tape)
+        self._emit(RecordingStarted(call_id=self.spec.call_id, name=name))
+
+    async def _finish_recording(self, tape: Tape, active_s: float) -> None:
+        duration_s, size_bytes, error = 0.0, 0, "the disk does not answer"
+        try:
+            duration_s, size_bytes, error = await asyncio.wait_for(tape.finish(active_s), TAPE_TIMEOUT_S)
+        except TimeoutError:
+            _log.error("call %s: the end of its recording could not be written", self.spec.call_id)
+        self._emit(
+            RecordingFinished(
+                call_id=self.spec.call_id,
+                name=self.spec.recording_name,
+                duration_s=duration_s,
+                size_bytes=size_bytes,
+                error=error,
+            )
+        )
+
+    def _announce_end(self, reason: EndReason, active_s: float) -> None:
         self._emit(
             CallEnded(
                 call_id=self.spec.call_id,
@@ -175,6 +209,8 @@ class LiveCall:
         self._active_at = self._loop.time()
         answer_ms = _ms(self._joined_at or self._active_at, self._active_at)
         self._emit(CallActive(call_id=self.spec.call_id, answer_ms=answer_ms))
+        if self.spec.enable_recording:
+            self._start_recording(self._active_at)
         self._active.set()
 
     def on_audio(self, pcm: bytes) -> None:
@@ -186,6 +222,12 @@ class LiveCall:
         """The participant typed something."""
         if self._active_at is not None:
             self._conversation.push_text(text)
+
+    def on_microphone(self, *, silent: bool) -> None:
+        """The participant's microphone seems dead, or to live after all."""
+        at_s = 0.0 if self._active_at is None else round(self._loop.time() - self._active_at, 3)
+        self._leg.send_event("microphone", {"silent": silent})
+        self._emit(MicrophoneSilent(call_id=self.spec.call_id, silent=silent, at_s=at_s))
 
     def on_away(self) -> None:
         """The participant is away for a while: reloading its page, or without a network."""

@@ -36,6 +36,7 @@ from oneinbox.core.loop_watch import LoopWatch
 from oneinbox.core.spec import CallSpec
 from oneinbox.core.tasks import TaskScope
 from oneinbox.core.tokens import mint_participant_token
+from oneinbox.live.audio.tape import TapeDeck
 from oneinbox.live.call import LiveCall
 from oneinbox.live.media.embedded.endpoint import EmbeddedMedia
 from oneinbox.live.providers.registry import ProviderHub
@@ -86,6 +87,7 @@ class Worker:
         self._end_of_turn = _load_end_of_turn(Path(config.models_dir) / "smart_turn.onnx")
         self._providers = ProviderHub()
         self._watch = LoopWatch()
+        self._tapes = TapeDeck(Path(config.recordings_dir))
 
     async def run(self) -> None:
         """Start everything, take calls, and clean up when the server goes."""
@@ -118,6 +120,7 @@ class Worker:
             await self._providers.aclose()
             if self._end_of_turn is not None:
                 self._end_of_turn.close()
+            self._tapes.close()
 
     def _carry_out(self, message: Down) -> None:
         match message:
@@ -144,6 +147,7 @@ class Worker:
             end_of_turn=self._end_of_turn,
             worker_id=self._config.worker_id,
             emit=self._emit,
+            tapes=self._tapes,
         )
         self._calls[spec.call_id] = call
         task = self._scope.spawn(call.run(), spec.call_id)

@@ -13,10 +13,11 @@ from oneinbox.api.accounts.service import create_sign_in_link
 from oneinbox.api.app import create_app
 from oneinbox.api.calls.keeper import CallKeeper
 from oneinbox.api.calls.recorder import Recorder
-from oneinbox.api.config import ApiConfig, StageDefault, StageDefaults
+from oneinbox.api.config import ApiConfig, StageDefault, StageDefaults, StoreAddress
 from oneinbox.api.db.database import Database, open_database
 from oneinbox.api.first_run import FirstRun, ensure_first_organisation
 from oneinbox.api.knowledge.ingest import Ingestor
+from oneinbox.api.recordings.keeper import RecordingKeeper
 from oneinbox.api.webhooks.deliverer import Deliverer
 from oneinbox.api.webhooks.sender import Sender
 from oneinbox.api.webhooks.signing import SigningSecrets
@@ -63,6 +64,20 @@ def api_config(settings: Settings, secrets: Secrets) -> ApiConfig:
         allow_insecure_origins=settings.allow_insecure_origins,
         server_id=_server_id(settings),
         sign_up_enabled=_takes_sign_ups(settings),
+        recordings_dir=settings.recordings_path,
+        recordings_store=_recordings_store(settings),
+    )
+
+
+def _recordings_store(settings: Settings) -> StoreAddress | None:
+    if settings.recordings_store is None:
+        return None
+    return StoreAddress(
+        url=settings.recordings_store,
+        key_id=settings.recordings_store_key_id or "",
+        secret=settings.recordings_store_secret or "",
+        region=settings.recordings_store_region,
+        public_url=settings.recordings_store_public_url,
     )
 
 
@@ -93,6 +108,7 @@ async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> Asy
     deliverer = Deliverer(database, Sender(OutboundGuard(config.outbound)), SigningSecrets(config.session_secret))
     recorder = Recorder(database, config.server_id)
     keeper = CallKeeper(database, pool, recorder, config.server_id)
+    recordings = RecordingKeeper(database, config)
     try:
         await recorder.fail_all_open(EndReason.SERVER_LOST)
         pool.record_into(recorder)
@@ -102,11 +118,13 @@ async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> Asy
         app.include_router(socket_routes(pool, secrets.participant_tokens))
         app.include_router(page_routes())
         deliverer.start()
+        recordings.start()
         ingestor.start()
         yield Composed(app, config, database, first_run)
     finally:
         await pool.aclose()  # what the workers still say goes into the database
         await keeper.aclose()
+        await recordings.aclose()
         await ingestor.aclose()
         await deliverer.aclose()
         await database.aclose()

@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -67,6 +68,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether strangers may make accounts; ``None``: where only this machine can reach the server."""
     allowed_private_networks: tuple[str, ...] = ()
     """CIDR blocks, such as ``192.168.7.0/24``, that URLs given by users may lead to beside the public internet."""
+    recordings_store: str | None = None
+    """An S3-compatible bucket, or a part of it, by path: ``https://host/bucket/prefix``; ``None``: the data directory."""
+    recordings_store_region: str = "us-east-1"
+    recordings_store_key_id: str | None = None
+    recordings_store_secret: str | None = None
+    recordings_store_public_url: str | None = None
+    """How browsers reach the bucket, where that is another address."""
     log_level: str = "INFO"
     stages: dict[str, StageSettings] = {}
 
@@ -79,6 +87,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def data_path(self) -> Path:
         """The data directory."""
         return Path(self.data_dir)
+
+    @property
+    def recordings_path(self) -> Path:
+        """Where workers write recordings, and where they stay unless a store is set up."""
+        return self.data_path / "recordings"
 
 
 def default_data_dir() -> Path:
@@ -172,6 +185,7 @@ def _check(settings: Settings) -> None:
         AddressPolicy.allowing(settings.allowed_private_networks)
     except ValueError as error:
         raise SettingsError(f"allowed_private_networks: {error}; write networks such as 192.168.7.0/24") from None
+    _check_store(settings)
     if settings.public_url is not None and not settings.public_url.startswith(("http://", "https://")):
         raise SettingsError("public_url has to begin with http:// or https://")
 
@@ -185,6 +199,17 @@ def _check_ice_server(server: IceServer) -> None:
         raise SettingsError(f"ice_servers: {server.urls[0]!r} needs a secret, or a username and a credential")
     if server.secret and (server.username or server.credential):
         raise SettingsError(f"ice_servers: {server.urls[0]!r} has a secret: leave username and credential out")
+
+
+def _check_store(settings: Settings) -> None:
+    for name in ("recordings_store", "recordings_store_public_url"):
+        parts = urlsplit(getattr(settings, name) or "https://host/bucket")
+        if parts.scheme not in ("http", "https") or not parts.netloc or not parts.path.strip("/"):
+            raise SettingsError(f"{name} has to be like https://s3.example.com/bucket, with or without a folder")
+        if parts.query or parts.fragment or "@" in parts.netloc:
+            raise SettingsError(f"{name} is an address alone: keys belong into recordings_store_key_id and ..._secret")
+    if settings.recordings_store and not (settings.recordings_store_key_id and settings.recordings_store_secret):
+        raise SettingsError("recordings_store needs recordings_store_key_id and recordings_store_secret")
 
 
 def _stages(environ: Mapping[str, str], from_file: Mapping[str, Any]) -> dict[str, StageSettings]:

@@ -229,6 +229,7 @@ class WorkerPool:
                     rejoin_grace_s=settings.rejoin_grace_s,
                 ),
                 models_dir=settings.models_dir,
+                recordings_dir=str(settings.recordings_path),
                 token_secret=self._secrets.participant_tokens,
                 token_issuer=TOKEN_ISSUER,
                 warm=() if settings.stages else ("demo",),

@@ -40,6 +40,8 @@ RECORD_FIELDS = {
     "transcript",
     "messages",
     "recording_url",
+    "recording",
+    "microphone_silent_at_s",
     "analysis",
     "latency",
     "cost_cents",

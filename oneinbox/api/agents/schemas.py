@@ -78,7 +78,9 @@ class AgentCreate(Body):
     )
     voicemail_detection: bool = Field(default=False, description="Kept; not used yet.")
     voicemail_message: Text | None = Field(default=None, description="Kept; not used yet.")
-    enable_recording: bool = Field(default=False, description="Kept; not used yet.")
+    enable_recording: bool = Field(
+        default=False, description="Records the sound of its calls, caller left and agent right: `recording_url`."
+    )
     background_sound: Word | None = Field(default=None, description="Kept; not used yet.")
     emotions: bool = Field(default=False, description="Kept; not used yet.")
     job_description: Text | None = Field(default=None, description="Added below the model's prompt.")

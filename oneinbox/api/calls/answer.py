@@ -13,6 +13,7 @@ from oneinbox.api.calls.schemas import (
     CallLatencyAnswer,
     CallMessageAnswer,
     CallQuality,
+    CallRecording,
     CallType,
     CallWorker,
     ConnectLatency,
@@ -32,7 +33,7 @@ _SECONDS_PER_CREDIT = 60
 _SPEAKER = {Role.AGENT: "Agent", Role.USER: "User"}
 
 
-def call_answer(history: CallHistory) -> CallAnswer:
+def call_answer(history: CallHistory, recording_url: str | None) -> CallAnswer:
     """Return the record as the wire shows it."""
     call = history.call
     messages = in_order(history.messages)
@@ -55,7 +56,9 @@ def call_answer(history: CallHistory) -> CallAnswer:
         end_owner=None if call.end_reason is None else EndReason(call.end_reason).owner.value,
         transcript=transcript_of(messages),
         messages=[CallMessageAnswer.model_validate(message) for message in messages],
-        recording_url=None,
+        recording_url=recording_url,
+        recording=_recording(history),
+        microphone_silent_at_s=call.microphone_silent_at_s,
         analysis=None,
         latency=_latency(history),
         quality=None if call.quality is None else CallQuality.model_validate(call.quality),
@@ -68,6 +71,20 @@ def call_answer(history: CallHistory) -> CallAnswer:
         credits_used=None if duration_s is None else round(duration_s / _SECONDS_PER_CREDIT, 4),
         created_at=call.created_at,
         updated_at=call.updated_at,
+    )
+
+
+def _recording(history: CallHistory) -> CallRecording | None:
+    recording = history.recording
+    if recording is None:
+        return None
+    return CallRecording.model_validate(
+        {
+            "status": recording.status,
+            "duration_s": recording.duration_s,
+            "size_bytes": recording.size_bytes,
+            "error": recording.error or recording.delayed_by,
+        }
     )
 
 

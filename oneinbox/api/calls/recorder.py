@@ -19,6 +19,7 @@ import msgspec
 from oneinbox.api.calls import repo, servers, telling
 from oneinbox.api.db.database import Database, Rows
 from oneinbox.api.db.tables import Call, CallFault, CallLatency, CallMessage
+from oneinbox.api.recordings import repo as recordings
 from oneinbox.core.clock import utc_now
 from oneinbox.core.events import (
     AnyCallEvent,
@@ -30,9 +31,12 @@ from oneinbox.core.events import (
     GreetingStarted,
     LatencyMeasured,
     MessageAdded,
+    MicrophoneSilent,
     ParticipantJoined,
     ProviderFailed,
     QualityMeasured,
+    RecordingFinished,
+    RecordingStarted,
 )
 
 _log = logging.getLogger(__name__)
@@ -66,6 +70,12 @@ class Recorder:
                     await repo.put_latency(rows, _latency(call, event))
                 case ProviderFailed():
                     await repo.add_fault(rows, _fault(call, event))
+                case RecordingStarted():
+                    await recordings.begin(rows, call, event.name, self._server_id)
+                case RecordingFinished():
+                    await self._end_recording(rows, call, event)
+                case MicrophoneSilent():
+                    call.microphone_silent_at_s = event.at_s if event.silent else None
                 case _:
                     if CallStatus(call.status).final:
                         return
@@ -123,6 +133,11 @@ class Recorder:
             await telling.tell_start(rows, call)
         if CallStatus(call.status).final:
             await telling.tell_end(rows, call)
+
+    async def _end_recording(self, rows: Rows, call: Call, event: RecordingFinished) -> None:
+        await recordings.begin(rows, call, event.name, self._server_id)
+        duration_s, size_bytes = event.duration_s, event.size_bytes
+        await recordings.end(rows, call.id, duration_s=duration_s, size_bytes=size_bytes, error=event.error)
 
     @staticmethod
     async def _add_message(rows: Rows, call: Call, event: MessageAdded) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from oneinbox.api.db.database import Rows
 from oneinbox.api.db.owned import fetch_owned, fetch_page, is_plausible_id
 from oneinbox.api.db.plain import Insert
-from oneinbox.api.db.tables import Call, CallFault, CallLatency, CallMessage
+from oneinbox.api.db.tables import Call, CallFault, CallLatency, CallMessage, Recording
+from oneinbox.api.recordings.repo import recordings_of
 
 
 class RoomTakenError(Exception):
@@ -26,6 +27,7 @@ class CallHistory:
     messages: list[CallMessage] = field(default_factory=list[CallMessage])
     latencies: list[CallLatency] = field(default_factory=list[CallLatency])
     faults: list[CallFault] = field(default_factory=list[CallFault])
+    recording: Recording | None = None
 
 
 _insert_new = Insert(
@@ -127,7 +129,8 @@ async def histories(rows: Rows, calls: Sequence[Call]) -> list[CallHistory]:
     ids = [call.id for call in calls]
     if not ids:
         return []
-    found = {call.id: CallHistory(call=call) for call in calls}
+    recordings = await recordings_of(rows, ids)
+    found = {call.id: CallHistory(call=call, recording=recordings.get(call.id)) for call in calls}
     messages = select(CallMessage).where(CallMessage.call_id.in_(ids))
     for message in (await rows.execute(messages)).scalars():
         found[message.call_id].messages.append(message)

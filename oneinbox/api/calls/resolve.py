@@ -77,6 +77,7 @@ def make_spec(
         tools=supplies.tools,
         variables=values,
         untrusted=tuple(visitors),
+        enable_recording=agent.enable_recording,
         join_timeout_s=float(config.join_ttl_s),
     )
 

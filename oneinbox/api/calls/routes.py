@@ -85,33 +85,48 @@ def call_routes(
 
     @router.get("/v1/calls", responses=errors(401, 403))
     async def list_calls(
-        asked: AskedPage, wanted: Annotated[CallFilter, Depends(_filter)], caller: Annotated[Caller, Depends(guard)]
+        asked: AskedPage,
+        wanted: Annotated[CallFilter, Depends(_filter)],
+        caller: Annotated[Caller, Depends(guard)],
+        here: Annotated[str, Depends(own.here)],
     ) -> Page[CallAnswer]:
         """List the calls, newest first."""
-        return await service.page(caller.org_id, asked, wanted)
+        return await service.page(caller.org_id, asked, wanted, here)
 
     @router.get("/v1/calls/cursor", responses=errors(401, 403))
     async def list_calls_by_cursor(
-        asked: AskedByCursor, wanted: Annotated[CallFilter, Depends(_filter)], caller: Annotated[Caller, Depends(guard)]
+        asked: AskedByCursor,
+        wanted: Annotated[CallFilter, Depends(_filter)],
+        caller: Annotated[Caller, Depends(guard)],
+        here: Annotated[str, Depends(own.here)],
     ) -> CursorPage[CallAnswer]:
         """List the calls, newest first, page by page: calls that are made meanwhile move nothing."""
-        return await service.cursor_page(caller.org_id, asked, wanted)
+        return await service.cursor_page(caller.org_id, asked, wanted, here)
 
     @router.get("/v1/calls/{call_id}", responses=errors(401, 403, 404))
-    async def get_call(call_id: str, caller: Annotated[Caller, Depends(guard)]) -> CallAnswer:
+    async def get_call(
+        call_id: str, caller: Annotated[Caller, Depends(guard)], here: Annotated[str, Depends(own.here)]
+    ) -> CallAnswer:
         """Read one call's record, live or ended."""
-        return await service.get(caller.org_id, call_id)
+        return await service.get(caller.org_id, call_id, here)
 
     @router.patch("/v1/calls/{call_id}", responses=errors(401, 403, 404, 413, 415))
-    async def update_call(call_id: str, body: CallPatch, caller: Annotated[Caller, Depends(guard)]) -> CallAnswer:
+    async def update_call(
+        call_id: str,
+        body: CallPatch,
+        caller: Annotated[Caller, Depends(guard)],
+        here: Annotated[str, Depends(own.here)],
+    ) -> CallAnswer:
         """Set a call's outcome, live or ended."""
-        return await service.update(caller, call_id, body)
+        return await service.update(caller, call_id, body, here)
 
     @router.post("/v1/calls/{call_id}/stop", responses=errors(401, 403, 404))
     @no_answers_kept  # asked twice, it changes nothing
-    async def stop_call(call_id: str, caller: Annotated[Caller, Depends(guard)]) -> CallAnswer:
+    async def stop_call(
+        call_id: str, caller: Annotated[Caller, Depends(guard)], here: Annotated[str, Depends(own.here)]
+    ) -> CallAnswer:
         """End a call. Nothing happens to one that has ended. The answer shows the end when it came within 2 s."""
-        return await service.stop(caller, call_id)
+        return await service.stop(caller, call_id, here)
 
     @router.delete("/v1/calls/{call_id}", status_code=204, responses=errors(401, 403, 404, 409))
     async def delete_call(call_id: str, caller: Annotated[Caller, Depends(guard)]) -> None:

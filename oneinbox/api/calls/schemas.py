@@ -233,6 +233,17 @@ class CallQuality(Answer):
     ticks_skipped: int = Field(description="The agent's frames that were never made: the worker stood still.")
 
 
+class CallRecording(Answer):
+    """What became of the call's recording."""
+
+    status: Literal["recording", "written", "cut", "available", "failed", "deleting"] = Field(
+        description="`written` and `cut` are on their way to `available` (`cut`: it broke off and is being mended)."
+    )
+    duration_s: float | None
+    size_bytes: int | None
+    error: str | None = Field(description="Why it is not, or not wholly, there.")
+
+
 class CallAnswer(Answer):
     """A call's record. Every field is always there; null: not known (yet)."""
 
@@ -253,7 +264,15 @@ class CallAnswer(Answer):
     end_owner: Literal["caller", "account", "operator"] | None = Field(description="Whose doing the end was.")
     transcript: str | None = Field(deprecated=True, description="Use `messages`.")
     messages: list[CallMessageAnswer]
-    recording_url: str | None
+    recording_url: str | None = Field(
+        description="The sound of the call (Ogg Opus, caller left, agent right), at an address that holds for four "
+        "hours; fetch the call again for a fresh one. Only with the agent's `enable_recording`, after the end."
+    )
+    recording: CallRecording | None = Field(description="Null: it is not recorded.")
+    microphone_silent_at_s: float | None = Field(
+        description="When it was clear, in seconds since the call became active, that the caller's microphone delivered "
+        "nothing but zeros. Null: it did not, or something came of it later."
+    )
     analysis: dict[str, Any] | None
     latency: CallLatencyAnswer
     quality: CallQuality | None

@@ -24,6 +24,10 @@ class OwnOrigin:
             host = request.url.netloc
         return f"{request.url.scheme}://{host}"
 
+    async def here(self, request: Request) -> str:
+        """Return the same, as a dependency of routes."""
+        return self.url(request)
+
     def websocket_url(self, request: Request) -> str:
         """Return the address for WebSockets, such as ``wss://talk.example.com``."""
         scheme, _, rest = self.url(request).partition("://")

@@ -4,6 +4,7 @@ from enum import IntEnum
 from typing import Protocol, runtime_checkable
 
 from oneinbox.core.events import LineQuality
+from oneinbox.live.audio.tape import Tape
 from oneinbox.live.engine.ports import Page, Playout
 
 
@@ -99,6 +100,15 @@ class AbsenceListener(Protocol):
         ...
 
 
+@runtime_checkable
+class MicrophoneListener(Protocol):
+    """A listener may also be this: then it is told of a microphone that delivers nothing but zeros."""
+
+    def on_microphone(self, *, silent: bool) -> None:
+        """The microphone seems dead since 3 s (True), or after that something came of it (False)."""
+        ...
+
+
 class MediaLeg(Page, Protocol):
     """One participant's media connection, as the call sees it. It exists before the participant joins."""
 
@@ -116,6 +126,10 @@ class MediaLeg(Page, Protocol):
 
         ``payload`` and the answer are text of 15 KiB at most, JSON by custom.
         """
+        ...
+
+    def record(self, tape: Tape) -> None:
+        """Have both sides' sound recorded from now on; called when the leg is active."""
         ...
 
     async def aclose(self) -> None:

@@ -6,6 +6,7 @@ from oneinbox.api.db.tables.audit import AuditEvent, AuditHead
 from oneinbox.api.db.tables.calls import Call, CallFault, CallLatency, CallMessage
 from oneinbox.api.db.tables.idempotency import IdempotencyKey
 from oneinbox.api.db.tables.keys import ApiKey, PublishableKey, RetiredKey
+from oneinbox.api.db.tables.recordings import Recording
 from oneinbox.api.db.tables.records import (
     CallOutcome,
     Credential,
@@ -43,6 +44,7 @@ __all__ = [
     "Organisation",
     "PhoneNumber",
     "PublishableKey",
+    "Recording",
     "RetiredKey",
     "Server",
     "Session",

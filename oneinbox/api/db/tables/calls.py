@@ -69,6 +69,8 @@ class Call(Base):
     """From two-way audio to the first sample of the first message."""
     quality: Mapped[dict[str, Any] | None]
     """How good its connection was: a ``LineQuality`` of ``core/events.py``, by its fields."""
+    microphone_silent_at_s: Mapped[float | None]
+    """When it was clear that the caller's microphone delivered nothing, seconds into the call; and nothing came later."""
     webhook_id: Mapped[str | None]
     """The webhook that the agent named when the call was made."""
     webhook_url: Mapped[str | None]

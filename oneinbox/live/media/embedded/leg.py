@@ -21,6 +21,7 @@ from oneinbox.core.events import LineQuality
 from oneinbox.core.link import IceServer
 from oneinbox.core.tasks import TaskScope
 from oneinbox.live.audio.playout import PlayoutQueue
+from oneinbox.live.audio.tape import Heard, Tape
 from oneinbox.live.engine.ports import Caption
 from oneinbox.live.media.embedded import signalling
 from oneinbox.live.media.embedded.attendance import Attendance
@@ -31,6 +32,7 @@ from oneinbox.live.media.embedded.pair import PeerPair, hung_up
 from oneinbox.live.media.embedded.peer import Answer, Peer, PeerEvents
 from oneinbox.live.media.embedded.quality import QualityWatch
 from oneinbox.live.media.embedded.session import SignalSession
+from oneinbox.live.media.embedded.sound import SoundLine
 from oneinbox.live.media.embedded.ticker import Ticker
 from oneinbox.live.media.embedded.turn import servers_for
 from oneinbox.live.media.leg import AbsenceListener, LegListener, MediaLeg, RpcCode, RpcError
@@ -93,6 +95,7 @@ class EmbeddedLeg(MediaLeg):
         self._attendance = Attendance(grace_s)
         self._present = False  # active, and to be heard and spoken to at this moment
         self.line = Line(ticker)
+        self._sound = SoundLine(listener)
         self._ticks = 0
 
     # ---- MediaLeg
@@ -127,6 +130,10 @@ class EmbeddedLeg(MediaLeg):
         if self._left:
             raise RpcError(RpcCode.RECIPIENT_DISCONNECTED, "Recipient disconnected")
         return await self._page.rpc.perform(method, payload, timeout_s)
+
+    def record(self, tape: Tape) -> None:
+        """Have both sides' sound recorded from now on."""
+        self._sound.tape = tape
 
     async def aclose(self) -> None:
         """Tell the participant that the call is over and free everything. Harmless when called again.
@@ -174,7 +181,10 @@ class EmbeddedLeg(MediaLeg):
         self._names = self._names._replace(user_sid=new_sid("PA"))
         self._session = session
         moved = self._on_moved if dual else None
-        events = PeerEvents(self._on_up, _ignore, self._on_audio, self._page.receive, self._page.attach, moved)
+        page = self._page
+        events = PeerEvents(
+            self._on_up, _ignore, self._on_audio, page.receive, page.attach, on_moved=moved, on_heard=self._on_heard
+        )
         self._sections_asked = 0
         self._peer = self._make_pair(self._names, events) if dual else self._make_peer(self._names, events)
         self.line.joined(self._peer)
@@ -224,6 +234,7 @@ class EmbeddedLeg(MediaLeg):
         self._page.detach()
         self._quality = QualityWatch()
         self._microphone, self._sends = None, False
+        self._sound.begin_microphone()
         self._heard = False
         self._attendance.begin()
         self.line.left()
@@ -275,6 +286,7 @@ class EmbeddedLeg(MediaLeg):
             reason, message = rtc.RequestResponse.LIMIT_EXCEEDED, "one microphone is published already"
         else:
             self._microphone = signalling.microphone_info(asked, new_sid("TR"))
+            self._sound.begin_microphone()
             self._published_at_s = asyncio.get_running_loop().time()
             session.send(signalling.track_published(asked.cid, self._microphone))
             return
@@ -326,6 +338,10 @@ class EmbeddedLeg(MediaLeg):
         if self._active and not self._left:
             self._listener.on_audio(pcm)
 
+    def _on_heard(self, sound: Heard) -> None:
+        if self._active and not self._left:
+            self._sound.heard(sound, muted=self._microphone is None or self._microphone.muted)
+
     def _start_if_ready(self) -> None:
         if self._active or self._left or self._peer is None or not self._peer.up or self._microphone is None:
             return
@@ -347,10 +363,12 @@ class EmbeddedLeg(MediaLeg):
         peer = self._peer
         if self._active:
             self._note_presence(peer is not None and self._is_present(peer, now_s))
-        if peer is None or not peer.up:
-            return
-        frame = self._queue.pull() if self._present else None
-        peer.tick(now_s, skipped, frame)
+        frame, sent = None, None
+        if peer is not None and peer.up:
+            frame = self._queue.pull() if self._present else None
+            sent = peer.tick(now_s, skipped, frame)
+        if self._sound.tape is not None:
+            self._sound.tape.played(now_s, skipped, sent)
         if frame is not None:
             self._queue.frame_sent()
 

@@ -110,10 +110,14 @@ class PeerPair:
         """Deliver silence from now on where the client sends nothing."""
         self.publisher.start_filling(now_s)
 
-    def tick(self, now_s: float, skipped: int, frame: bytes | None) -> None:
-        """Every 20 ms: send the agent's next frame (or silence), and let the receiving side keep time."""
-        self.subscriber.tick(now_s, skipped, frame)
+    def tick(self, now_s: float, skipped: int, frame: bytes | None) -> bytes | None:
+        """Every 20 ms: send the agent's next frame (or silence), and let the receiving side keep time.
+
+        Return the Opus packet that was sent, where one was.
+        """
+        sent = self.subscriber.tick(now_s, skipped, frame)
         self.publisher.tick(now_s, skipped, None)
+        return sent
 
     async def flush_data(self) -> None:
         """Wait until the client has what was sent to it, for as long as an acknowledgement may be delayed."""

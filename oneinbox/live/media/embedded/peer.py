@@ -15,6 +15,7 @@ from livekit.protocol import rtc
 from oneinbox.core.load import Traffic
 from oneinbox.core.tasks import TaskScope
 from oneinbox.live.audio.opus import OpusError
+from oneinbox.live.audio.tape import Heard
 from oneinbox.live.media.embedded import rtp, sdp
 from oneinbox.live.media.embedded.aiortc_private import Certificate, SecureTransport, SrtpError, SrtpSession
 from oneinbox.live.media.embedded.data import Channel
@@ -55,6 +56,8 @@ class PeerEvents(NamedTuple):
     """The reliable data channel is open, or gone, or has room again."""
     on_moved: Callable[[], None] | None = None
     """The client's media comes from another address."""
+    on_heard: Callable[[Heard], None] | None = None
+    """The same sound as in ``on_audio``, with its place in the stream, and without the silence that was fed."""
 
 
 class Answer(NamedTuple):
@@ -150,7 +153,9 @@ class Peer:
                 self._sender.payload_type = section.opus
         if microphone is not None and microphone.opus is not None:
             if self._receiver is None:
-                self._receiver = AudioReceiver(microphone.opus, self._events.on_audio, traffic=self.traffic)
+                self._receiver = AudioReceiver(
+                    microphone.opus, self._events.on_audio, self._events.on_heard, traffic=self.traffic
+                )
             self._receiver.payload_type = microphone.opus
         return Answer(
             self._write_answer(offer, None if microphone is None else microphone.mid),
@@ -326,10 +331,14 @@ class Peer:
 
     # ---- packets out
 
-    def tick(self, now_s: float, skipped: int, frame: bytes | None) -> None:
-        """Every 20 ms: send the agent's next frame (or silence), and let the receiving side keep time."""
+    def tick(self, now_s: float, skipped: int, frame: bytes | None) -> bytes | None:
+        """Every 20 ms: send the agent's next frame (or silence), and let the receiving side keep time.
+
+        Return the Opus packet that was sent, where one was.
+        """
         if self._srtp is None or not self.up:
-            return
+            return None
+        sent: bytes | None = None
         if self._voice_mid is None:
             self._report_reception(now_s)
         else:
@@ -338,15 +347,17 @@ class Peer:
                 packet = self._sender.next_packet(frame)
             except OpusError:
                 _log.exception("a frame of %d bytes cannot be encoded", 0 if frame is None else len(frame))
-                return
+                return None
             self._ice.send(self._srtp[1].protect(packet))
             self.traffic.packets_sent += 1
             self.traffic.octets_sent += len(packet) - rtp.HEADER_BYTES
+            sent = self._sender.payload
             if self._sender.report_due:
                 reception = None if self._receiver is None else self._receiver.report(now_s)
                 self._send_rtcp(self._sender.report(reception))
         if self._receiver is not None:
             self._receiver.tick(now_s)
+        return sent
 
     def _report_reception(self, now_s: float) -> None:
         self._ticks += 1

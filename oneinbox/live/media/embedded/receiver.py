@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from oneinbox.core.load import Traffic
 from oneinbox.live.audio.opus import OpusDecoder, OpusError, packet_samples
+from oneinbox.live.audio.tape import Heard
 from oneinbox.live.media.embedded.quality import Reception
 from oneinbox.live.media.embedded.rtp import CLOCK_HZ, ReceptionReport, RtpPacket, SenderReport
 
@@ -34,11 +35,23 @@ _STALL_S, _AFTER_STALL_S = 0.05, 0.1
 
 
 class AudioReceiver:
-    """The receiving half of one RTP session. ``deliver`` gets frames of 640 bytes, in order."""
+    """The receiving half of one RTP session. ``deliver`` gets frames of 640 bytes, in order.
 
-    def __init__(self, payload_type: int, deliver: Callable[[bytes], None], *, traffic: Traffic | None = None) -> None:
+    ``heard`` gets what was decoded or concealed, and not the silence that is fed, with its place in the stream.
+    """
+
+    def __init__(
+        self,
+        payload_type: int,
+        deliver: Callable[[bytes], None],
+        heard: Callable[[Heard], None] | None = None,
+        *,
+        traffic: Traffic | None = None,
+    ) -> None:
         self.payload_type = payload_type
         self._deliver = deliver
+        self._heard = heard
+        self._stream = object()
         self._traffic = Traffic() if traffic is None else traffic
         self._missing: dict[int, None] = {}
         """Sequence numbers that were given up."""
@@ -141,6 +154,7 @@ class AudioReceiver:
         self._next_sequence, self._next_timestamp = packet.sequence, packet.timestamp
         self._held.clear()
         self._missing.clear()
+        self._stream = object()
         self._statistics = _Statistics()
 
     def _release(self, now_s: float) -> None:
@@ -165,8 +179,11 @@ class AudioReceiver:
         gap = packet.timestamp - self._next_timestamp & 0xFFFFFFFF
         try:
             samples = packet_samples(packet.payload, RATE_HZ)
+            made_up = b""
             if 0 < gap <= _GAP_MAX_TICKS:
-                self._conceal(gap // _TICKS_PER_SAMPLE - self._filled_samples, packet.payload, samples)
+                missing = gap // _TICKS_PER_SAMPLE - self._filled_samples
+                made_up = self._made_up(missing, packet.payload, samples)
+                self._emit(made_up)
             pcm = self._decoder.decode(packet.payload)
         except OpusError as error:
             _log.debug("a packet that is not Opus: %s", error)
@@ -175,20 +192,22 @@ class AudioReceiver:
         self._heard_at_s = now_s
         self._next_timestamp = packet.timestamp + samples * _TICKS_PER_SAMPLE & 0xFFFFFFFF
         self._emit(pcm)
+        if self._heard is not None:
+            start = packet.timestamp - len(made_up) // 2 * _TICKS_PER_SAMPLE & 0xFFFFFFFF
+            self._heard(Heard(made_up + pcm, start, self._stream, now_s))
 
-    def _conceal(self, missing: int, next_payload: bytes, next_samples: int) -> None:
+    def _made_up(self, missing: int, next_payload: bytes, next_samples: int) -> bytes:
+        """Return sound for samples that did not come: from the next packet's copy, invented, or silent."""
         missing -= missing % _PLC_STEP
         if missing <= 0:
-            return
+            return b""
         recovered = next_samples if missing >= next_samples else 0
         invented = min(missing - recovered, _PLC_MAX_SAMPLES)
         self._traffic.recovered_s += recovered / RATE_HZ
         self._traffic.concealed_s += (missing - recovered) / RATE_HZ
-        if invented:
-            self._emit(self._decoder.conceal(invented))
-        self._emit(bytes(2 * (missing - recovered - invented)))
-        if recovered:
-            self._emit(self._decoder.recover(next_payload, recovered))
+        made_up = self._decoder.conceal(invented) if invented else b""
+        made_up += bytes(2 * (missing - recovered - invented))
+        return made_up + self._decoder.recover(next_payload, recovered) if recovered else made_up
 
     def _emit(self, pcm: bytes) -> None:
         if not self._partial and len(pcm) == FRAME_BYTES:  # the ordinary case: one packet of 20 ms

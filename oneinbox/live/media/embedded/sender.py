@@ -22,6 +22,8 @@ class AudioSender:
     def __init__(self, cname: str, *, complexity: int = 5) -> None:
         self.payload_type = 0
         self.ssrc = secrets.randbits(32)
+        self.payload = SILENCE_20_MS
+        """What the latest packet carried."""
         self._cname = cname
         self._encoder = OpusEncoder(complexity=complexity)
         self._sequence = secrets.randbits(15)  # far from wrapping at the start, as SRTP likes it (RFC 3711, 3.3.1)
@@ -58,6 +60,7 @@ class AudioSender:
         self._timestamp = self._timestamp + _FRAME_TICKS & 0xFFFFFFFF
         self._packets += 1
         self._octets += len(payload)
+        self.payload = payload
         return packet
 
     @property

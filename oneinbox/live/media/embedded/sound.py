@@ -1,0 +1,67 @@
+"""What becomes of a leg's sound beside being heard: it is recorded, and a microphone that delivers nothing is noticed.
+
+Nothing means no noise and no hum, only zeros: a dead device, a switch on the headset.
+"""
+
+import numpy as np
+
+from oneinbox.live.audio.tape import Heard, Tape
+from oneinbox.live.media.leg import LegListener, MicrophoneListener
+
+SILENT_AFTER_S = 3.0
+"""So much sound without any sound in it, from the track's beginning on."""
+
+_NEARLY_ZERO = b"\x00\x01\xff"
+"""The bytes of -1, 0 and 1: what Opus makes of zeros may flicker by one step."""
+_BYTES_PER_S = 16_000 * 2
+
+
+class SoundLine:
+    """The sound of one leg, through all its connections."""
+
+    def __init__(self, listener: LegListener) -> None:
+        self.tape: Tape | None = None
+        """What both sides are recorded on."""
+        self._listener = listener
+        self._watch = MicrophoneWatch()
+
+    def begin_microphone(self) -> None:
+        """Another microphone is published."""
+        self._watch = MicrophoneWatch()
+
+    def heard(self, sound: Heard, *, muted: bool) -> None:
+        """Take sound of the caller; ``muted``: it is meant to be silent."""
+        if self.tape is not None:
+            self.tape.heard(sound)
+        if not muted and self._watch.take(sound.pcm) and isinstance(self._listener, MicrophoneListener):
+            self._listener.on_microphone(silent=self._watch.silent)
+
+
+class MicrophoneWatch:
+    """One published microphone. A track that was heard once is never called silent: many gate what is no speech."""
+
+    def __init__(self) -> None:
+        self.silent = False
+        """Whether it seems dead."""
+        self._was_heard = False
+        self._silence_s = 0.0
+
+    def take(self, pcm: bytes) -> bool:
+        """Look at sound (16 kHz) that really came; return whether :attr:`silent` has changed."""
+        if self._was_heard:
+            return False
+        if _is_zero(pcm):
+            self._silence_s += len(pcm) / _BYTES_PER_S
+            if self.silent or self._silence_s < SILENT_AFTER_S:
+                return False
+            self.silent = True
+            return True
+        self._was_heard = True
+        was_silent, self.silent = self.silent, False
+        return was_silent
+
+
+def _is_zero(pcm: bytes) -> bool:
+    if pcm.translate(None, _NEARLY_ZERO):
+        return False
+    return bool((np.abs(np.frombuffer(pcm, dtype="<i2")) <= 1).all())
