@@ -27,6 +27,7 @@ from oneinbox.core.ids import new_id
 from oneinbox.core.outbound import AddressPolicy
 from oneinbox.core.tasks import TaskScope
 from oneinbox.net.outbound import OutboundGuard
+from oneinbox.server.connections import Waiting, patient_http
 from oneinbox.server.pages import page_routes
 from oneinbox.server.settings import Secrets, Settings, load_secrets
 from oneinbox.server.sockets import socket_routes
@@ -146,7 +147,7 @@ class HttpServer:
         config = uvicorn.Config(
             app,
             loop="none",
-            http="httptools",
+            http=patient_http(Waiting()),
             ws="websockets-sansio",
             ws_max_size=max_message_bytes,
             ws_per_message_deflate=False,

@@ -37,7 +37,21 @@ def run_up(settings: Settings) -> None:
     for noisy in ("uvicorn", "alembic"):
         # At INFO uvicorn writes the addresses of WebSockets, which hold tokens; alembic, each plug-in.
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    _allow_many_sockets()
     uvloop.run(_up(settings))
+
+
+def _allow_many_sockets() -> None:
+    """Raise this process's limit of open files to what the system allows: many ship with 1,024, and calls need two each."""
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 - not to be had on Windows
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (ValueError, OSError) as error:  # some systems say "unlimited" and mean less
+        _log.info("the limit of open files stays as it is: %s", error)
 
 
 async def _up(settings: Settings) -> None:
