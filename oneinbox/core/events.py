@@ -5,6 +5,7 @@ be laid beside a recording. Events before that moment carry none.
 """
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -158,12 +159,36 @@ class LatencyMeasured(CallEvent, frozen=True, kw_only=True, tag="latency"):
 
     ``part``: ``eou_delay`` (last speech to the decision that the turn ended), ``stt`` (last speech to the final
     transcript), ``llm_ttft`` (request to first token), ``tts_ttfb`` (text to first audio), ``perceived`` (last
-    speech to first sample of the reply put on the wire).
+    speech to first sample of the reply put on the wire), ``tool:<name>`` (a tool's running time).
     """
 
     part: str
     turn: int
     ms: float
+
+
+class ToolCalled(CallEvent, frozen=True, kw_only=True, tag="tool"):
+    """The agent uses a tool. Told as it begins, and again, under the same id, once ``result`` is there."""
+
+    tool_call_id: str
+    """Of its own within the call."""
+    name: str
+    arguments: str
+    """JSON text, as the language model gave it."""
+    result: str | None
+    """What the language model is told that came of it; ``None`` while it runs."""
+    is_error: bool = False
+    turn: int
+    start_s: float
+    duration_ms: float | None = None
+
+
+class InformationExtracted(CallEvent, frozen=True, kw_only=True, tag="extracted"):
+    """The agent noted down what it has learnt; later values of a field replace earlier ones."""
+
+    name: str
+    """Of the tool that asked for it."""
+    values: dict[str, Any]
 
 
 class ProviderFailed(CallEvent, frozen=True, kw_only=True, tag="provider_failed"):
@@ -263,6 +288,8 @@ AnyCallEvent = (
     | GreetingStarted
     | MessageAdded
     | LatencyMeasured
+    | ToolCalled
+    | InformationExtracted
     | ProviderFailed
     | QualityMeasured
     | RecordingStarted

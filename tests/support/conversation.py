@@ -8,14 +8,23 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from oneinbox.core.events import AnyCallEvent, EndReason, LatencyMeasured, MessageAdded, ProviderFailed, Role
-from oneinbox.core.spec import CallSpec, LlmSpec, SttSpec, ToolSpec, TtsSpec, TurnSpec
+from oneinbox.core.events import (
+    AnyCallEvent,
+    EndReason,
+    LatencyMeasured,
+    MessageAdded,
+    ProviderFailed,
+    Role,
+    ToolCalled,
+)
+from oneinbox.core.spec import CallSpec, LlmSpec, SttSpec, TtsSpec, TurnSpec
 from oneinbox.live.engine.faults import Patience
 from oneinbox.live.engine.loop import Conversation
 from oneinbox.live.engine.phrasebook import ENGLISH
 from oneinbox.live.engine.ports import HEARD_FRAME_BYTES
 from oneinbox.live.engine.turn_events import Line
 from tests.support.scripted import FRAME_S, FakeLlm, FakePage, FakePlayout, FakeStt, FakeTts, FakeVad
+from tests.support.scripted_tools import FakeTools
 from tests.support.virtual_time import now_s, run_virtually
 
 LOUD = b"\x01" * HEARD_FRAME_BYTES
@@ -131,13 +140,7 @@ Script = Callable[[Caller], Awaitable[None]]
 # ---- a call -----------------------------------------------------------------------------------------------------
 
 
-def make_spec(
-    *,
-    first_message: str | None = None,
-    tools: tuple[ToolSpec, ...] = (),
-    turns: TurnSpec | None = None,
-    language: str = "en",
-) -> CallSpec:
+def make_spec(*, first_message: str | None = None, turns: TurnSpec | None = None, language: str = "en") -> CallSpec:
     return CallSpec(
         call_id="call_test",
         org_id="org_test",
@@ -150,7 +153,6 @@ def make_spec(
         stt=SttSpec(provider="fake-stt", language=language),
         tts=TtsSpec(provider="fake-tts"),
         turns=turns or TurnSpec(),
-        tools=tools,
     )
 
 
@@ -164,7 +166,7 @@ class Scene:
     llm: FakeLlm = field(default_factory=FakeLlm)
     stt: FakeStt = field(default_factory=FakeStt)
     tts: FakeTts = field(default_factory=FakeTts)
-    tools: tuple[ToolSpec, ...] = ()
+    tools: FakeTools | None = None
     patience: Patience = field(default_factory=Patience)
     page: FakePage = field(default_factory=FakePage)
     playout: FakePlayout = field(default_factory=FakePlayout)
@@ -204,6 +206,12 @@ class Outcome:
         return {e.turn: e.ms for e in self.events if isinstance(e, LatencyMeasured) and e.part == part}
 
     @property
+    def tool_calls(self) -> list[ToolCalled]:
+        """Each use of a tool as it was last told of."""
+        last = {event.tool_call_id: event for event in self.events if isinstance(event, ToolCalled)}
+        return list(last.values())
+
+    @property
     def faults(self) -> list[tuple[str, str]]:
         return [(e.stage, e.kind) for e in self.events if isinstance(e, ProviderFailed)]
 
@@ -226,7 +234,7 @@ class Outcome:
 
 def make_conversation(scene: Scene, *, emit: Callable[[AnyCallEvent], None], playout: FakePlayout) -> Conversation:
     return Conversation(
-        make_spec(first_message=scene.first_message, tools=scene.tools, turns=scene.turns, language=scene.language),
+        make_spec(first_message=scene.first_message, turns=scene.turns, language=scene.language),
         stt=scene.stt,
         llm=scene.llm,
         tts=scene.tts,
@@ -234,6 +242,7 @@ def make_conversation(scene: Scene, *, emit: Callable[[AnyCallEvent], None], pla
         playout=playout,
         page=scene.page,
         emit=emit,
+        tools=scene.tools,
         patience=scene.patience,
     )
 

@@ -8,7 +8,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Protocol
 
 from oneinbox.core.errors import ProviderError, ProviderErrorKind, Stage
@@ -107,12 +106,30 @@ def _tokens(text: str) -> list[ReplyPart]:
 
 
 def assert_valid(history: Sequence[ChatMessage]) -> None:
-    """A history that every model accepts: the system first, then roles in turn, nothing empty, the user last."""
+    """A history that every model accepts: the system first, then roles in turn, nothing empty, the user or a tool last.
+
+    Whoever asks for tools is answered at once, for each of them once.
+    """
     roles = [message.role for message in history]
     assert roles[0] == "system", roles
-    assert roles[-1] == "user", roles
-    assert all(one != other for one, other in pairwise(roles)), roles
-    assert all(message.content.strip() for message in history), history
+    assert roles[-1] in ("user", "tool"), roles
+    assert "system" not in roles[1:], roles
+    asked = [call.call_id for message in history for call in message.tool_calls]
+    assert len(set(asked)) == len(asked), asked
+    owed: list[str] = []
+    before = ""
+    for message in history:
+        assert message.content.strip() or message.tool_calls, history
+        assert not message.tool_calls or message.role == "assistant", history
+        if message.role == "tool":
+            assert owed, history
+            assert message.tool_call_id == owed.pop(0), history
+        else:
+            assert not owed, history
+            assert message.role != before or before == "tool", roles
+        owed += [call.call_id for call in message.tool_calls]
+        before = message.role
+    assert not owed, history
 
 
 class FakeTts:

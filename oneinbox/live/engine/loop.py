@@ -27,6 +27,7 @@ from oneinbox.live.engine.ear import Ear
 from oneinbox.live.engine.endpointing import Endpointing
 from oneinbox.live.engine.faults import Patience
 from oneinbox.live.engine.floor import TurnSettings
+from oneinbox.live.engine.history import History
 from oneinbox.live.engine.phrasebook import phrasebook
 from oneinbox.live.engine.ports import (
     Caption,
@@ -37,12 +38,12 @@ from oneinbox.live.engine.ports import (
     Playout,
     Stt,
     Suggestions,
+    Tools,
     Tts,
     Vad,
     VadStream,
 )
 from oneinbox.live.engine.speaker import Speaker, show_suggestions
-from oneinbox.live.engine.transcript import History
 from oneinbox.live.engine.turns import TurnMachine
 
 _log = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ class Conversation:
         playout: Playout,
         page: Page,
         emit: Callable[[AnyCallEvent], None],
+        tools: Tools | None = None,
         patience: Patience | None = None,
         end_of_turn: EndOfTurn | None = None,
     ) -> None:
@@ -100,6 +102,7 @@ class Conversation:
         self._stt = stt
         self._llm = llm
         self._tts = tts
+        self._tools = tools
         self._vad = vad
         self._page = page
         self._emit = emit
@@ -116,6 +119,7 @@ class Conversation:
             self._history,
             llm=llm,
             tts=tts,
+            tools=tools,
             playout=playout,
             page=page,
             patience=self._patience,
@@ -148,6 +152,8 @@ class Conversation:
             self._spawn(_warm(self._llm.prepare, Stage.LLM), "prepare-llm"),
             self._spawn(_warm(self._prepare_voice, Stage.TTS), "prepare-tts"),
         ]
+        if self._tools is not None:
+            tasks.append(self._spawn(self._tools.prepare(), "prepare-tools"))
         try:
             _, late = await asyncio.wait(tasks, timeout=self._patience.prepare_s)
             if late:
@@ -169,6 +175,7 @@ class Conversation:
             return await asyncio.shield(self._over)
         finally:
             self._stop()
+            await self._speaker.runs.finish()
             await self._scope.aclose()
 
     def push_audio(self, pcm: bytes) -> None:

@@ -6,7 +6,7 @@ from oneinbox.live.engine import turn_events as ev
 from oneinbox.live.engine.faults import is_fatal
 from oneinbox.live.engine.ports import FRAME_MS, SPOKEN_RATE_HZ, Playout
 from oneinbox.live.engine.reply import Reply
-from oneinbox.live.engine.transcript import heard_text
+from oneinbox.live.engine.transcript import heard_sentences
 
 SETTLED_FRAMES = 15
 """After 300 ms a reply has begun to be heard; cut before, it has said no word."""
@@ -34,6 +34,8 @@ class Mouth:
         self.reply: Reply | None = None
         self.first_frame_s: float | None = None
         self.last_frame_s = 0.0
+        self.round_starts: dict[int, tuple[float, float]] = {}
+        """Of each later round of the reply: when it began to be heard, and when the last word before it ended."""
         self._playout = playout
         self._now_s = now_s
         self._tell = tell
@@ -48,6 +50,7 @@ class Mouth:
         """Take up a reply; the one before was finished or stopped."""
         self.reply = reply
         self.first_frame_s = None
+        self.round_starts = {}
         self._base_samples = self._playout.played_samples
         self._frames = 0
         self._dry = False
@@ -68,17 +71,28 @@ class Mouth:
 
     def heard(self) -> str:
         """Return the words of the reply that were heard so far."""
-        if self.reply is None:
-            return ""
-        return heard_text(self.reply.sentences, self._playout.played_samples - self._base_samples)
+        return " ".join(filter(None, self.heard_rounds()))
+
+    def heard_rounds(self) -> list[str]:
+        """Return the same, round by round: what was said before the first tools, before the next, and at the end."""
+        reply = self.reply
+        if reply is None:
+            return []
+        rounds: list[list[str]] = [[] for _ in range(reply.rounds)]
+        played = self._playout.played_samples - self._base_samples
+        for sentence, text in zip(reply.sentences, heard_sentences(reply.sentences, played), strict=False):
+            rounds[sentence.round].append(text)
+        return [" ".join(filter(None, texts)) for texts in rounds]
 
     def on_frame(self) -> None:
         """A frame of the reply was played."""
         reply = self.reply
         if reply is None:
             return
-        self.last_frame_s = self._now_s()
+        before_s, self.last_frame_s = self.spoken_s, self._now_s()
         self._frames += 1
+        if reply.marks:
+            self._note_rounds(reply, before_s)
         if self.first_frame_s is None:
             self.first_frame_s = self.last_frame_s
             self._started(reply, self.last_frame_s)
@@ -100,6 +114,12 @@ class Mouth:
                 self._show(reply, self.heard())
             if queued < _LOW_SAMPLES:
                 reply.update()
+
+    def _note_rounds(self, reply: Reply, before_s: float) -> None:
+        played = self._playout.played_samples - self._base_samples
+        for number, samples in reply.marks[len(self.round_starts) :]:
+            if played > samples:
+                self.round_starts[number] = self.last_frame_s, before_s
 
     def look(self, reply: Reply) -> None:
         """See whether the reply is over, or has run dry, or has failed before it was taken up."""

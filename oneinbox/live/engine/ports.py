@@ -134,26 +134,33 @@ class EndOfTurn(Protocol):
 # ---- thinking ---------------------------------------------------------------------------------------------------
 
 
-class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """One message of the history that the language model is given."""
-
-    role: str
-    """``system``, ``user`` or ``assistant``."""
-    content: str
-
-
-class TextDelta(msgspec.Struct, frozen=True):
-    """A piece of the reply's text."""
-
-    text: str
-
-
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     """The model asks for a tool. ``arguments`` is JSON text, whole."""
 
     call_id: str
     name: str
     arguments: str
+
+
+class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of the history that the language model is given.
+
+    An ``assistant`` message with ``tool_calls`` (its content may be empty) is followed by exactly one ``tool`` message for
+    each of them, in order, before anything else.
+    """
+
+    role: str
+    """``system``, ``user``, ``assistant`` or ``tool``."""
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    """Which call a ``tool`` message answers."""
+
+
+class TextDelta(msgspec.Struct, frozen=True):
+    """A piece of the reply's text."""
+
+    text: str
 
 
 class HangUp(msgspec.Struct, frozen=True):
@@ -181,7 +188,7 @@ class Llm(Protocol):
         ...
 
     def reply(self, history: Sequence[ChatMessage]) -> AsyncIterator[ReplyPart]:
-        """Stream the reply to ``history``, whose last message is the user's; raises ``ProviderError``.
+        """Stream the reply to ``history``, whose last message is the user's or a tool's; raises ``ProviderError``.
 
         Closing the iterator abandons the reply. The engine may ask on text that later changes and abandon the
         answer, so asking must have no side effect: see ``committed``.
@@ -190,6 +197,54 @@ class Llm(Protocol):
 
     def committed(self, history: Sequence[ChatMessage]) -> None:
         """The reply to this history is the one being spoken: its turn is certain."""
+        ...
+
+
+# ---- acting -----------------------------------------------------------------------------------------------------
+
+
+class ToolOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tool gave back, in words for the language model. No secret stands in it."""
+
+    content: str
+    is_error: bool = False
+
+
+class Tool(Protocol):
+    """Something that the language model may do in one call."""
+
+    @property
+    def in_background(self) -> bool:
+        """Whether the conversation goes on without its result."""
+        ...
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the agent says something while it runs."""
+        ...
+
+    @property
+    def ends_call(self) -> bool:
+        """Whether the call is to end once what was said with it has been heard."""
+        ...
+
+    async def run(self, arguments: Mapping[str, Any], *, key: str) -> ToolOutcome:
+        """Do it. ``key`` names this one wish of the model: whatever is tried again for it carries the same key.
+
+        Limits its own time. What goes wrong is an outcome, too: it does not raise.
+        """
+        ...
+
+
+class Tools(Protocol):
+    """The tools of one call."""
+
+    async def prepare(self) -> None:
+        """Find out what there is (tool servers). Failing is reported, and costs no more than the tools concerned."""
+        ...
+
+    def find(self, name: str) -> Tool | None:
+        """Return the tool that the model calls by this name."""
         ...
 
 

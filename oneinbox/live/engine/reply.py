@@ -6,21 +6,21 @@ the reply is released. Before that only the first sentence is voiced, because th
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import aclosing
 from typing import Any, Protocol
 
 from oneinbox.core.errors import ProviderError, ProviderErrorKind, Stage
 from oneinbox.core.spec import CallSpec
 from oneinbox.live.engine.faults import Patience, watched
-from oneinbox.live.engine.ports import SPOKEN_RATE_HZ, HangUp, ReplyPart, Suggestions, TextDelta, ToolCall, Tts
+from oneinbox.live.engine.history import Exchange
+from oneinbox.live.engine.mind import Mind
+from oneinbox.live.engine.ports import SPOKEN_RATE_HZ, HangUp, Suggestions, TextDelta, ToolCall, Tts
 from oneinbox.live.engine.sentences import SentenceSplitter, speakable
 from oneinbox.live.engine.transcript import Spoken
 
 _AT_ONCE = 2
 _AHEAD_S = 6.0
-
-Parts = Callable[[], AsyncIterator[ReplyPart]]
 
 
 class Owner(Protocol):
@@ -42,6 +42,10 @@ class Owner(Protocol):
         """Return how much of the reply was handed on and not heard yet."""
         ...
 
+    def wants_to_act(self, reply: "Reply") -> None:
+        """A reply asks for tools: ``commit`` it as soon as its turn is certain."""
+        ...
+
     def changed(self, reply: "Reply") -> None:
         """A reply has made progress, or failed: look whether it is ``complete``."""
         ...
@@ -50,10 +54,11 @@ class Owner(Protocol):
 class _Sentence(Spoken):
     """A sentence and its audio that has not been handed on."""
 
-    __slots__ = ("chunks", "done", "filler", "task")
+    __slots__ = ("chunks", "done", "filler", "round", "task")
 
-    def __init__(self, text: str, *, filler: bool = False) -> None:
+    def __init__(self, text: str, round_: int, *, filler: bool = False) -> None:
         super().__init__(text)
+        self.round = round_
         self.chunks: list[bytes] = []
         self.done = False  # no more audio will come
         self.filler = filler
@@ -61,13 +66,16 @@ class _Sentence(Spoken):
 
 
 class Reply:
-    """A reply. ``parts`` asks for it; it is asked again, once, where it fails before anything was handed on."""
+    """A reply, in rounds: what the model says, then what it says to the results of the tools it asked for, and so on.
+
+    A round is asked for again, once, where it fails before anything of it was handed on. Tools run only after ``commit``.
+    """
 
     def __init__(
         self,
         reply_id: int,
         turn: int,
-        parts: Parts,
+        mind: Mind,
         *,
         spec: CallSpec,
         tts: Tts,
@@ -84,14 +92,17 @@ class Reply:
         """Why there is no more of it."""
         self.hang_up = False
         self.suggestions: tuple[str, ...] | None = None
-        self.ttft_s: float | None = None
-        """From asking the model to its first token."""
-        self.ttfb_s: float | None = None
-        """From handing the first sentence to the voice to its first audio."""
+        self.measures: list[tuple[str, float]] = []
+        """Latencies in seconds: ``llm_ttft``, asking the model to its first token, of each round; ``tts_ttfb``, handing
+        the first sentence to the voice to its first audio."""
+        self.exchanges: list[Exchange] = []
+        """The tools of each round that had any, on the history."""
+        self.marks: list[tuple[int, int]] = []
+        """From which of its samples on a later round is heard: (round, samples handed on before)."""
         self.written_samples = 0
         self.filled = 0
         """How often it was asked to say that it is slow."""
-        self._parts = parts
+        self._mind = mind
         self._spec = spec
         self._tts = tts
         self._owner = owner
@@ -103,10 +114,17 @@ class Reply:
         self._dropped = False
         self._thinker: asyncio.Task[None] | None = None
         self._flushed = 0  # sentences handed on wholly
-        self._begun = False  # some of it, not only a filler, was handed on
-        self._end_tools = frozenset(tool.name for tool in spec.tools if tool.type == "end_call")
+        self._round = 0
+        self._begun = False  # some of this round, not only a filler, was handed on
+        self._voiced_one = False  # tts_ttfb is measured
+        self._certain = asyncio.Event()
         self._all_there = asyncio.Event()
         self._now_s = asyncio.get_running_loop().time
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds it has so far."""
+        return self._round + 1
 
     @property
     def complete(self) -> bool:
@@ -131,8 +149,12 @@ class Reply:
         self._released = True
         self.update()
 
+    def commit(self) -> None:
+        """Its turn is certain: it may act."""
+        self._certain.set()
+
     def drop(self) -> None:
-        """Stop all work on it."""
+        """Stop all work on it; tools that run go on."""
         self._dropped = True
         for task in (self._thinker, *(sentence.task for sentence in self.sentences)):
             if task is not None:
@@ -157,7 +179,7 @@ class Reply:
         at = self._flushed
         while at < len(self.sentences) and self.sentences[at].samples:
             at += 1
-        sentence = _Sentence(text, filler=True)
+        sentence = _Sentence(text, self._round, filler=True)
         self.sentences.insert(at, sentence)
         self._start_voice(sentence)
         return True
@@ -189,24 +211,48 @@ class Reply:
     # ---- text ---------------------------------------------------------------------------------------------------
 
     async def _think(self) -> None:
-        for attempt in range(self._retries + 1):
-            try:
-                await self._read_parts()
-                break
-            except ProviderError as error:
-                self._owner.fault(error)
-                if not error.retryable or attempt == self._retries or self._begun:
-                    self._fail(error, len(self.sentences))
-                    return
-                self._start_over()
+        try:
+            while (calls := await self._ask()) and await self._act(calls):
+                self._round += 1
+                self._begun = False
+        except ProviderError as error:
+            self._owner.fault(error)
+            self._fail(error, len(self.sentences))
+            return
         self._thought = True
         self.update()
 
-    async def _read_parts(self) -> None:
-        asked_s = self._now_s()
+    async def _ask(self) -> list[ToolCall]:
+        """Read a round, and return the tools that it asks for; raises the ``ProviderError`` that it cannot do without."""
+        retries = self._retries
+        while True:
+            measured = len(self.measures)
+            try:
+                return await self._read_parts()
+            except ProviderError as error:
+                if not error.retryable or retries == 0 or self._begun:
+                    raise
+                self._owner.fault(error)
+            retries -= 1
+            del self.measures[measured:]
+            self._start_over()
+
+    async def _act(self, calls: list[ToolCall]) -> bool:
+        """Run tools as soon as the turn is certain; return whether the model is to say something to their results."""
+        said = " ".join(one.text for one in self.sentences if one.round == self._round and not one.filler)
+        self._owner.wants_to_act(self)
+        await self._certain.wait()
+        acting = self._mind.act(said, calls)
+        self.exchanges.append(acting.exchange)
+        self.hang_up = self.hang_up or acting.hang_up
+        return await acting.wait()
+
+    async def _read_parts(self) -> list[ToolCall]:
+        asked_s: float | None = self._now_s()
+        calls: list[ToolCall] = []
         splitter = SentenceSplitter()
         stream = watched(
-            self._parts(),
+            self._mind.ask(),
             provider=self._spec.llm.provider,
             stage=Stage.LLM,
             first_s=self._patience.first_token_s,
@@ -214,37 +260,35 @@ class Reply:
         )
         async with aclosing(stream):
             async for part in stream:
-                if self.ttft_s is None:
-                    self.ttft_s = self._now_s() - asked_s
-                if isinstance(part, TextDelta):
-                    self._add(splitter.push(part.text))
-                else:
-                    self._take(part)
+                if asked_s is not None:
+                    self.measures.append(("llm_ttft", self._now_s() - asked_s))
+                    asked_s = None
+                match part:
+                    case TextDelta(text):
+                        self._add(splitter.push(text))
+                    case ToolCall():
+                        calls.append(part)
+                    case HangUp():
+                        self.hang_up = True
+                    case Suggestions(phrases):
+                        self.suggestions = phrases
+                        self._owner.changed(self)
         self._add(splitter.finish())
-
-    def _take(self, part: ToolCall | HangUp | Suggestions) -> None:
-        if isinstance(part, HangUp):
-            self.hang_up = True
-        elif isinstance(part, Suggestions):
-            self.suggestions = part.phrases
-            self._owner.changed(self)
-        elif part.name in self._end_tools:
-            self.hang_up = True
-        else:
-            detail = f"the model asked for the tool {part.name!r}, which this call cannot run"
-            raise ProviderError(self._spec.llm.provider, Stage.LLM, ProviderErrorKind.PROTOCOL, detail, retryable=True)
+        return calls
 
     def _add(self, texts: list[str]) -> None:
-        self.sentences += [_Sentence(text) for text in texts if speakable(text)]
+        self.sentences += [_Sentence(text, self._round) for text in texts if speakable(text)]
         if texts:
             self.update()
 
     def _start_over(self) -> None:
-        for sentence in self.sentences:
-            if sentence.task is not None and not sentence.filler:
+        """Take the present round back."""
+        again = [one for one in self.sentences if one.round == self._round and not one.filler]
+        for sentence in again:
+            if sentence.task is not None:
                 sentence.task.cancel()
-        self.sentences = [sentence for sentence in self.sentences if sentence.filler]
-        self.ttft_s = self.ttfb_s = None
+        self.sentences = [one for one in self.sentences if one not in again]
+        self._voiced_one = self._voiced_one and self._round > 0
 
     def _fail(self, error: ProviderError, keep: int) -> None:
         """Give up the rest; what has audio among the first ``keep`` sentences is still said."""
@@ -295,8 +339,9 @@ class Reply:
         )
         async with aclosing(stream):
             async for pcm in stream:
-                if self.ttfb_s is None and not sentence.filler:
-                    self.ttfb_s = self._now_s() - asked_s
+                if not self._voiced_one and not sentence.filler:
+                    self._voiced_one = True
+                    self.measures.append(("tts_ttfb", self._now_s() - asked_s))
                 sentence.samples += len(pcm) // 2
                 sentence.chunks.append(pcm)
                 if self._released:
@@ -310,7 +355,9 @@ class Reply:
         while self._flushed < len(self.sentences):
             sentence = self.sentences[self._flushed]
             chunks, sentence.chunks = sentence.chunks, []
-            self._begun = self._begun or bool(chunks and not sentence.filler)
+            self._begun = self._begun or bool(chunks and not sentence.filler and sentence.round == self._round)
+            if chunks and sentence.round > (self.marks[-1][0] if self.marks else 0):
+                self.marks.append((sentence.round, self.written_samples))
             for pcm in chunks:
                 self.written_samples += len(pcm) // 2
                 self._owner.write(self, pcm)

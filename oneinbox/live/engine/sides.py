@@ -124,6 +124,8 @@ class AgentSide:
         """There is, or was, audio of the reply to play."""
         self.fillers = 0
         """How often the caller was asked to wait for the reply."""
+        self.acts = False
+        """The reply runs tools, or wants to."""
         self._replies = 0
         self._level = ev.Level.FULL
         self._shown = ev.AgentState.INITIALIZING
@@ -139,8 +141,15 @@ class AgentSide:
         if (level := _LEVELS.get(after, ev.Level.FULL)) is not self._level:
             self._level = level
             self.out.append(ev.SetLevel(level))
-        self.show(_SHOWN.get(after, self._shown))
+        self.show_own()
         return True
+
+    def show_own(self) -> None:
+        """Show the state that the agent is in; one that has fallen silent over its tools thinks."""
+        shown = _SHOWN.get(self.state, self._shown)
+        if shown is ev.AgentState.SPEAKING and self.acts and self.waiting_since_s is not None:
+            shown = ev.AgentState.THINKING
+        self.show(shown)
 
     def show(self, state: ev.AgentState) -> None:
         """Show ``state`` to the page, if it is not shown already."""
@@ -178,3 +187,4 @@ class AgentSide:
         self.released = self.settled = self.queued = False
         self.waiting_since_s = None
         self.fillers = 0
+        self.acts = False

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from oneinbox.core.errors import ProviderError, ProviderErrorKind, Stage
@@ -12,11 +12,13 @@ from oneinbox.core.spec import CallSpec
 from oneinbox.live.engine import turn_events as ev
 from oneinbox.live.engine.ear import Spawn
 from oneinbox.live.engine.faults import Patience
+from oneinbox.live.engine.history import History
+from oneinbox.live.engine.mind import KnownText, ModelMind
 from oneinbox.live.engine.mouth import Mouth
 from oneinbox.live.engine.phrasebook import phrasebook
-from oneinbox.live.engine.ports import Caption, ChatMessage, Llm, Page, Playout, ReplyPart, TextDelta, Tts
+from oneinbox.live.engine.ports import Caption, ChatMessage, Llm, Page, Playout, Tools, Tts
 from oneinbox.live.engine.reply import Reply
-from oneinbox.live.engine.transcript import History
+from oneinbox.live.engine.tool_runs import ToolRuns
 
 
 def show_suggestions(page: Page, phrases: Sequence[str]) -> None:
@@ -34,6 +36,7 @@ class Speaker:
         *,
         llm: Llm,
         tts: Tts,
+        tools: Tools | None,
         playout: Playout,
         page: Page,
         patience: Patience,
@@ -52,10 +55,15 @@ class Speaker:
         self._page = page
         self._patience = patience
         self._spawn = spawn
+        self._tell = tell
         self._emit = emit
         self._fault = fault
         self._now_s = asyncio.get_running_loop().time
         self._mouth = Mouth(playout, now_s=self._now_s, tell=tell, started=self._started, show=self._show)
+        self.runs = ToolRuns(
+            spec, tools, history, spawn=spawn, emit=emit, clock_s=lambda: self._now_s() - self.started_s
+        )
+        """The tools at work."""
         self._replies: dict[int, Reply] = {}
         self._asked: dict[int, Sequence[ChatMessage]] = {}
         self._lines: dict[int, str] = {}
@@ -87,10 +95,16 @@ class Speaker:
         """Return how much of the reply was handed on and not heard yet."""
         return self._playout.queued_samples if reply is self._mouth.reply else 0
 
+    def wants_to_act(self, reply: Reply) -> None:
+        """Ask the machine to make the reply's turn certain."""
+        if reply is not self._committed:
+            self._tell(ev.ToolsAsked(self._now_s(), reply.reply_id))
+
     def changed(self, reply: Reply) -> None:
         """Look whether a reply is over, or has failed."""
         if reply is self._committed:
             self._suggest(reply)  # they came after the first words
+            self._measure(reply)
         if reply.reply_id in self._replies:
             self._mouth.look(reply)
 
@@ -112,10 +126,19 @@ class Speaker:
     def prepare(self, order: ev.Prepare) -> None:
         """Ask the language model for a reply and hold it."""
         history = self._asked[order.reply_id] = self._history.for_llm(order.text)
+        mind = ModelMind(
+            self._llm,
+            self._spec.llm.provider,
+            self._history,
+            history,
+            runs=self.runs,
+            turn=order.turn,
+            ask_patience=lambda: self.fill(ev.Fill(order.reply_id)),
+        )
         reply = self._replies[order.reply_id] = Reply(
             order.reply_id,
             order.turn,
-            lambda: self._llm.reply(history),
+            mind,
             spec=self._spec,
             tts=self._tts,
             owner=self,
@@ -169,11 +192,9 @@ class Speaker:
         reply = self._replies[order.reply_id]
         self._committed = reply
         self._llm.committed(self._asked[order.reply_id])
-        for part, seconds in (("llm_ttft", reply.ttft_s), ("tts_ttfb", reply.ttfb_s)):
-            if seconds is not None:
-                ms = round(seconds * 1000, 1)
-                self._emit(LatencyMeasured(call_id=self._spec.call_id, part=part, turn=reply.turn, ms=ms))
+        self._measure(reply)
         self._suggest(reply)
+        reply.commit()
 
     def drop(self, order: ev.Drop) -> None:
         """Abandon a reply unheard."""
@@ -185,7 +206,8 @@ class Speaker:
         """Stop a reply at the present sample and record what was heard."""
         reply = self._forget(order.reply_id)
         if reply is self._mouth.reply:
-            heard = self._mouth.stop()
+            heard = self._mouth.heard_rounds()
+            self._mouth.stop()
             self._record(reply, heard, interrupted=order.interrupted)
 
     def close(self, order: ev.Close) -> None:
@@ -194,8 +216,9 @@ class Speaker:
         if reply is not self._mouth.reply:
             return
         line = self._lines.get(order.reply_id)
-        heard = self._mouth.stop()
-        if not heard and reply.error is not None and line:
+        heard = self._mouth.heard_rounds()
+        self._mouth.stop()
+        if not any(heard) and reply.error is not None and line:
             self.show_line(line)  # it could not be said: the page at least explains the silence
         self._record(reply, heard, interrupted=False)
 
@@ -236,14 +259,10 @@ class Speaker:
 
     def _fixed_reply(self, reply_id: int, turn: int, text: str) -> Reply:
         """A reply whose text is known; it is voiced as far ahead as it goes, and the language model is not asked."""
-
-        async def parts() -> AsyncIterator[ReplyPart]:
-            yield TextDelta(text)
-
         return Reply(
             reply_id,
             turn,
-            parts,
+            KnownText(text),
             spec=self._spec,
             tts=self._tts,
             owner=self,
@@ -256,6 +275,12 @@ class Speaker:
         reply.drop()
         self._asked.pop(reply_id, None)
         return reply
+
+    def _measure(self, reply: Reply) -> None:
+        measures, reply.measures = reply.measures, []
+        for part, seconds in measures:
+            ms = round(seconds * 1000, 1)
+            self._emit(LatencyMeasured(call_id=self._spec.call_id, part=part, turn=reply.turn, ms=ms))
 
     def _suggest(self, reply: Reply) -> None:
         if reply.suggestions is not None:
@@ -277,23 +302,33 @@ class Speaker:
                 del self._shown[segment_id]
             self._page.show_caption(Caption(segment_id=segment_id, from_agent=True, text=text, final=final))
 
-    def _record(self, reply: Reply, heard: str, *, interrupted: bool) -> None:
-        """Record what was heard of a reply; nothing, where that is no word."""
+    def _record(self, reply: Reply, heard: Sequence[str], *, interrupted: bool) -> None:
+        """Record what was ``heard`` of a reply, each round as a message of its own; nothing, where that is no word."""
+        for exchange, text in zip(reply.exchanges, heard, strict=False):
+            exchange.text = text
+        if rest := " ".join(filter(None, heard[len(reply.exchanges) :])):
+            self._history.add_agent(rest)
         first_s = self._mouth.first_frame_s
-        if not heard or first_s is None:
+        if first_s is None or not any(heard):
             return
-        self._show(reply, heard, final=True)
+        self._show(reply, " ".join(filter(None, heard)), final=True)
         self._segments.pop(reply.reply_id, None)
-        self._history.add_agent(heard)
-        self._emit(
-            MessageAdded(
-                call_id=self._spec.call_id,
-                message_id=new_id("msg"),
-                role=Role.AGENT,
-                content=heard,
-                turn=reply.turn,
-                start_s=round(first_s - self.started_s, 3),
-                end_s=round(self._mouth.spoken_s - self.started_s, 3),
-                interrupted=interrupted,
+        starts = self._mouth.round_starts
+        spoken = [number for number, text in enumerate(heard) if text]
+        for number in spoken:
+            is_last = number == spoken[-1]
+            later = [starts[other][1] for other in starts if other > number]
+            start_s = starts[number][0] if number in starts else first_s
+            end_s = self._mouth.spoken_s if is_last else max(start_s, min(later, default=self._mouth.spoken_s))
+            self._emit(
+                MessageAdded(
+                    call_id=self._spec.call_id,
+                    message_id=new_id("msg"),
+                    role=Role.AGENT,
+                    content=heard[number],
+                    turn=reply.turn,
+                    start_s=round(start_s - self.started_s, 3),
+                    end_s=round(end_s - self.started_s, 3),
+                    interrupted=interrupted and is_last,
+                )
             )
-        )

@@ -1,8 +1,8 @@
-"""What was said and heard: the agent's words cut at the played sample, and the history for the language model."""
+"""What was heard of the agent: its words cut at the played sample."""
 
 from collections.abc import Sequence
 
-from oneinbox.live.engine.ports import SPOKEN_RATE_HZ, ChatMessage
+from oneinbox.live.engine.ports import SPOKEN_RATE_HZ
 
 SAMPLES_PER_CHARACTER = SPOKEN_RATE_HZ // 16
 """How long a character takes to say (62 ms) as long as nothing better is known."""
@@ -25,6 +25,14 @@ class Spoken:
 def heard_text(sentences: Sequence[Spoken], played_samples: int) -> str:
     """Return the words of ``sentences`` of which ``played_samples`` have been played, in order.
 
+    See :func:`heard_sentences`.
+    """
+    return " ".join(filter(None, heard_sentences(sentences, played_samples)))
+
+
+def heard_sentences(sentences: Sequence[Spoken], played_samples: int) -> list[str]:
+    """Return what was heard of each sentence that has begun to be played.
+
     Inside a sentence the cut is by the share of its audio, back to the last whole word (to the character where a
     language puts no spaces). The length of a sentence whose audio is still arriving is estimated by the pace so far.
     """
@@ -36,10 +44,9 @@ def heard_text(sentences: Sequence[Spoken], played_samples: int) -> str:
             heard.append(sentence.text)
         else:
             length = sentence.samples if sentence.whole else _estimated_samples(sentence, sentences)
-            if part := _cut(sentence.text, played_samples / max(1, length)):
-                heard.append(part)
+            heard.append(_cut(sentence.text, played_samples / max(1, length)))
         played_samples -= sentence.samples
-    return " ".join(heard)
+    return heard
 
 
 def _estimated_samples(sentence: Spoken, sentences: Sequence[Spoken]) -> int:
@@ -56,44 +63,3 @@ def _cut(text: str, share: float) -> str:
     if not text[at].isspace() and any(char.isspace() for char in text):
         at = max((place for place in range(at) if text[place].isspace()), default=0)
     return text[:at].rstrip()
-
-
-class History:
-    """The conversation as the language model is told it: only what was said and heard, always valid.
-
-    Turns of one side in a row (a withdrawn reply, an empty one) are given as one message, because many models refuse
-    roles that do not alternate.
-    """
-
-    def __init__(self, system_prompt: str) -> None:
-        self._system_prompt = system_prompt
-        self._turns: list[tuple[str, str]] = []
-
-    def add_user(self, text: str) -> None:
-        """Add a turn of the caller."""
-        self._turns.append(("user", text))
-
-    def add_agent(self, text: str) -> None:
-        """Add what was heard of a reply."""
-        self._turns.append(("assistant", text))
-
-    def amend_user(self, text: str) -> None:
-        """Replace the caller's last turn: its final transcript came late."""
-        for at in range(len(self._turns) - 1, -1, -1):
-            if self._turns[at][0] == "user":
-                self._turns[at] = ("user", text)
-                return
-
-    def for_llm(self, said: str = "") -> list[ChatMessage]:
-        """Return the messages, ending with what the caller ``said`` and is not recorded yet."""
-        turns = [*self._turns, ("user", said)] if said else self._turns
-        merged: list[tuple[str, list[str]]] = []
-        for role, text in turns:
-            if merged and merged[-1][0] == role:
-                merged[-1][1].append(text)
-            else:
-                merged.append((role, [text]))
-        messages = [ChatMessage(role=role, content=" ".join(texts)) for role, texts in merged]
-        if self._system_prompt:
-            messages.insert(0, ChatMessage(role="system", content=self._system_prompt))
-        return messages

@@ -130,6 +130,12 @@ class Dry(Event, frozen=True, gc=False):
     reply_id: int
 
 
+class ToolsAsked(Event, frozen=True, gc=False):
+    """A reply, heard or not, wants to run tools: its turn has to be certain first."""
+
+    reply_id: int
+
+
 class Finished(Event, frozen=True, gc=False):
     """A reply has been played to its end, or turned out to hold nothing to say."""
 
@@ -164,8 +170,8 @@ class Ended(Event, frozen=True, gc=False):
 
 
 AnyEvent = (
-    Started | Voice | Partial | Final | EndOfTurn | Completeness | Typed | SttFailed | Queued | Sounded | Settled | Playing | Dry | Finished | Failed
-    | Away | Back | Tick | Ended
+    Started | Voice | Partial | Final | EndOfTurn | Completeness | Typed | SttFailed | Queued | Sounded | Settled | Playing | Dry | ToolsAsked
+    | Finished | Failed | Away | Back | Tick | Ended
 )  # fmt: skip
 
 # ---- commands ---------------------------------------------------------------------------------------------------

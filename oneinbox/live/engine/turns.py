@@ -4,8 +4,8 @@ The laws:
 
 1.  The same events give the same commands. Time is what the events say it is.
 2.  Nothing is answered but words; a turn without words leaves no trace.
-3.  A turn is *decided* when endpointing says so, and *settled* once its reply has begun to be heard. Until then the
-    caller who goes on speaking takes it back, and the reply is dropped without a trace.
+3.  A turn is *decided* when endpointing says so, and *settled* once its reply has begun to be heard, or to act. Until
+    then the caller who goes on speaking takes it back, and the reply is dropped without a trace.
 4.  What is recorded of the agent is what was heard; what the caller said is recorded once, and always.
 5.  Over the caller's sound the agent ducks, over more of it it yields, for words it gives up the floor. It goes on
     where it stopped only when no words came.
@@ -69,6 +69,7 @@ class TurnMachine(Waits):
             ev.Settled: self._on_settled,
             ev.Playing: self._on_playing,
             ev.Dry: self._on_dry,
+            ev.ToolsAsked: self._on_tools_asked,
             ev.Finished: self._on_finished,
             ev.Failed: self._on_failed,
             ev.Away: self._on_away,

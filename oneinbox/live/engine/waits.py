@@ -11,6 +11,8 @@ FIRST_FILLER_S = 0.7
 """A reply of which nothing was heard is announced this long after its turn was decided."""
 NEXT_FILLER_S = 2.5
 """The rest of a reply, or a reply that was announced, is announced after this much silence."""
+ACT_AFTER_S = 0.3
+"""Tools run no sooner after the decision that a spoken turn has ended: as long as a caller has to take it back."""
 STUCK_S = 2.0
 """An agent that should be speaking and plays nothing for this long is stuck."""
 MOST_FAILURES = 2
@@ -48,8 +50,12 @@ class Waits(Floor):
             return
         self._played()
         self._agent.waiting_since_s = None
-        if self._agent.move(Signal.HEARD) and self._decided is not None and self._decided.perceived_s is None:
+        first = self._agent.move(Signal.HEARD)
+        self._agent.show_own()
+        if first and self._decided is not None and self._decided.perceived_s is None:
             self._decided.perceived_s = self._now_s - self._decided.end_s
+            if self._agent.settled and self._agent.line is None:  # it acted before it spoke
+                self._do(ev.Measure("perceived", self._turn, round(self._decided.perceived_s * 1000, 1)))
 
     def _on_settled(self, event: ev.Settled) -> None:
         if self._agent.is_current(event.reply_id):
@@ -63,6 +69,12 @@ class Waits(Floor):
     def _on_dry(self, event: ev.Dry) -> None:
         if self._agent.is_current(event.reply_id):
             self._agent.waiting_since_s = self._now_s
+            self._agent.show_own()
+
+    def _on_tools_asked(self, event: ev.ToolsAsked) -> None:
+        if event.reply_id == self._agent.reply_id:
+            self._agent.acts = True
+            self._agent.show_own()
 
     def _played(self) -> None:
         self._played_s = self._now_s
@@ -96,6 +108,8 @@ class Waits(Floor):
                 self._do(ev.Unstick(self._agent.reply_id))
             else:
                 self._lose_reply(Stage.TTS, fatal=False)
+        if now_s >= self._act_at_s():
+            self._settle()
         if now_s >= self._remind_at_s():
             self._silent_before_s = self._now_s - self._silent_since_s
             self._reminded += 1
@@ -108,6 +122,7 @@ class Waits(Floor):
             self._started_s + self._settings.max_duration_s,
             self._fill_at_s(),
             self._stuck_at_s(),
+            self._act_at_s(),
             self._remind_at_s(),
             self._silence_ends_at_s(),
         )
@@ -120,6 +135,14 @@ class Waits(Floor):
 
     def _stuck_at_s(self) -> float:
         return self._played_s + STUCK_S if self._plays else NEVER_S
+
+    def _act_at_s(self) -> float:
+        """Return when the turn is certain enough for the tools that its reply asks for."""
+        agent, turn = self._agent, self._decided
+        undisturbed = agent.state is Agent.THINKING or agent.state is Agent.SPEAKING
+        if not (agent.acts and agent.released and undisturbed) or agent.settled or turn is None:
+            return NEVER_S
+        return turn.end_s if turn.eou_delay_s is None else turn.end_s + turn.eou_delay_s + ACT_AFTER_S
 
     def _remind_at_s(self) -> float:
         if not self._both_silent or self._reminded >= self._settings.reminders:

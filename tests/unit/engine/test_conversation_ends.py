@@ -3,10 +3,11 @@
 import pytest
 
 from oneinbox.core.events import EndReason, MessageAdded, Role
-from oneinbox.core.spec import ToolSpec, TurnSpec
+from oneinbox.core.spec import TurnSpec
 from oneinbox.live.engine.ports import HangUp, TextDelta, ToolCall
 from tests.support.conversation import Caller, Scene, converse
 from tests.support.scripted import FakeLlm
+from tests.support.scripted_tools import FakeTool, FakeTools
 from tests.unit.engine.talk import AGENT, GREETING, LONG, USER, assert_heard_truth, recorded_agent_words
 
 
@@ -91,7 +92,7 @@ class TestEnds:
         async def script(caller: Caller) -> None:
             await caller.say("that is all")
 
-        tools = (ToolSpec(name="finish", type="end_call", description="ends"),)
+        tools = FakeTools({"finish": FakeTool(ends_call=True)})
         outcome = converse(Scene(script, llm=FakeLlm(answer=answer), tools=tools))
         assert outcome.reason is EndReason.AGENT_HANGUP
 

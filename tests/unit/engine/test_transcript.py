@@ -4,8 +4,9 @@ from itertools import pairwise
 
 import pytest
 
+from oneinbox.live.engine.history import History
 from oneinbox.live.engine.ports import SPOKEN_RATE_HZ, ChatMessage
-from oneinbox.live.engine.transcript import SAMPLES_PER_CHARACTER, History, Spoken, heard_text
+from oneinbox.live.engine.transcript import SAMPLES_PER_CHARACTER, Spoken, heard_text
 
 SECOND = SPOKEN_RATE_HZ
 ONE = Spoken("Hello there my friend.", 2 * SECOND, whole=True)
