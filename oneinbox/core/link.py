@@ -67,6 +67,8 @@ class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
     token_issuer: str
     warm: tuple[str, ...] = ()
     """Providers whose shared parts are made right after the start, so that the first call need not wait."""
+    allowed_networks: tuple[str, ...] = ()
+    """Private networks that URLs of users may lead to."""
     log_level: str = "INFO"
 
 

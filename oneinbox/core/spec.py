@@ -87,6 +87,10 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     parameters: dict[str, Any] = {}
     config: dict[str, Any] = {}
+    """What its type adds; headers and credentials stand here in clear."""
+
+    def __repr__(self) -> str:
+        return f"ToolSpec({self.name!r}, type={self.type!r})"
 
 
 class CallSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from oneinbox.live.engine.loop import Conversation
 from oneinbox.live.engine.ports import EndOfTurn, Vad
 from oneinbox.live.media.leg import LegListener, MediaLeg
 from oneinbox.live.providers.registry import CallProviders
+from oneinbox.live.tools.toolbox import CallTools
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class LiveCall:
         *,
         rooms: Rooms,
         providers: CallProviders,
+        tools: CallTools,
         vad: Vad,
         worker_id: str,
         end_of_turn: EndOfTurn | None = None,
@@ -68,6 +70,7 @@ class LiveCall:
         self._tapes = tapes
         self._tape: Tape | None = None
         self._worker_id = worker_id
+        self._tools = tools
         self._emit = emit
         self._loop = asyncio.get_running_loop()
         self._made_at = self._loop.time()
@@ -90,6 +93,7 @@ class LiveCall:
             page=self._leg,
             emit=emit,
             end_of_turn=end_of_turn,
+            tools=tools,
         )
 
     async def run(self) -> None:
@@ -110,6 +114,7 @@ class LiveCall:
             self._announce_quality()
             self._announce_end(reason, active_s)
             await self._leg.aclose()
+            await self._tools.aclose()
 
     def end(self, reason: EndReason) -> None:
         """End the call now; a second reason changes nothing."""

@@ -33,6 +33,7 @@ from oneinbox.core.link import (
 )
 from oneinbox.core.load import resident_bytes
 from oneinbox.core.loop_watch import LoopWatch
+from oneinbox.core.outbound import AddressPolicy
 from oneinbox.core.spec import CallSpec
 from oneinbox.core.tasks import TaskScope
 from oneinbox.core.tokens import mint_participant_token
@@ -42,6 +43,7 @@ from oneinbox.live.media.embedded.endpoint import EmbeddedMedia
 from oneinbox.live.providers.registry import ProviderHub
 from oneinbox.live.speech.silero import SileroVad
 from oneinbox.live.speech.smart_turn import SmartTurn
+from oneinbox.live.tools.toolbox import ToolHub
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +88,7 @@ class Worker:
         self._vad = SileroVad(Path(config.models_dir) / "silero_vad.onnx")
         self._end_of_turn = _load_end_of_turn(Path(config.models_dir) / "smart_turn.onnx")
         self._providers = ProviderHub()
+        self._tools = ToolHub(AddressPolicy.allowing(config.allowed_networks))
         self._watch = LoopWatch()
         self._tapes = TapeDeck(Path(config.recordings_dir))
 
@@ -139,10 +142,12 @@ class Worker:
                 _log.error("unexpected %s from the server", type(message).__name__)
 
     def _start(self, spec: CallSpec) -> None:
+        tools = self._tools.for_call(spec, self._emit)
         call = LiveCall(
             spec,
             rooms=self._media,
-            providers=self._providers.for_call(spec),
+            providers=self._providers.for_call(spec, tools.functions),
+            tools=tools,
             vad=self._vad,
             end_of_turn=self._end_of_turn,
             worker_id=self._config.worker_id,

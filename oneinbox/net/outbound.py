@@ -7,6 +7,7 @@ differently a moment later changes nothing. Redirects are requests again. TLS an
 import asyncio
 import ipaddress
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -97,15 +98,25 @@ class OutboundGuard:
             raise not_public(url.host)
         return PinnedTarget(url=url, addresses=addresses)
 
-    def open_client(self, *, timeout_s: float = 10.0, follow_redirects: bool = False) -> httpx.AsyncClient:
+    def open_client(
+        self,
+        *,
+        timeout_s: float = 10.0,
+        follow_redirects: bool = False,
+        verify: ssl.SSLContext | None = None,
+        keep_alive: bool = False,
+    ) -> httpx.AsyncClient:
         """Return a client for users' URLs; close it after use.
+
+        ``verify`` saves making the certificates' store anew. ``keep_alive`` is for a client that asks one host alone.
 
         Its requests raise ``UrlRefusedError`` where they may not go, beside httpx's own errors. Redirects, where they
         are followed, number three at most. No proxy and no ``.netrc`` of the environment is used.
         """
         carrier = self._transport or httpx.AsyncHTTPTransport(
-            # A kept connection would be found by its address: another name's request could take it.
-            limits=httpx.Limits(max_keepalive_connections=0),
+            verify=True if verify is None else verify,
+            # A kept connection is found by its address: another name's request could take it.
+            limits=httpx.Limits(max_keepalive_connections=1 if keep_alive else 0),
             trust_env=False,
         )
         return httpx.AsyncClient(

@@ -233,6 +233,7 @@ class WorkerPool:
                 token_secret=self._secrets.participant_tokens,
                 token_issuer=TOKEN_ISSUER,
                 warm=() if settings.stages else ("demo",),
+                allowed_networks=settings.allowed_private_networks,
                 log_level=settings.log_level,
             )
         )

@@ -39,9 +39,39 @@ _STAGES = {
 _PIECE = 1999  # odd, so that samples are cut in two
 
 
+class _Function(msgspec.Struct):
+    name: str
+    arguments: str
+
+
+class _Call(msgspec.Struct):
+    id: str
+    type: Literal["function"]
+    function: _Function
+
+
 class _Message(msgspec.Struct):
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str
+    content: str | None
+    tool_calls: list[_Call] = []
+    tool_call_id: str | None = None
+
+
+def _check_tools(messages: list[_Message]) -> None:
+    """Refuse, as OpenAI does, what does not answer each tool call at once and once."""
+    owed: list[str] = []
+    for at, message in enumerate(messages):
+        if message.role == "tool":
+            if message.tool_call_id not in owed:
+                raise _RefusedError(400, f"messages.[{at}]: a tool message has to answer a preceding tool call")
+            owed.remove(message.tool_call_id)
+        elif owed:
+            raise _RefusedError(400, f"messages.[{at}]: these tool calls have no answer: {', '.join(owed)}")
+        if message.content is None and not message.tool_calls:
+            raise _RefusedError(400, f"messages.[{at}].content: a text is needed")
+        owed += [call.id for call in message.tool_calls]
+    if owed:
+        raise _RefusedError(400, f"these tool calls have no answer: {', '.join(owed)}")
 
 
 class _RefusedError(Exception):
@@ -211,7 +241,8 @@ class OpenAiWire:
             raise _RefusedError(400, f"messages: {error}") from None
         if not messages or asked.body.get("stream") is not True:
             raise _RefusedError(400, "messages and stream: true are needed")
-        reply = self._reply_to(messages[-1].content)
+        _check_tools(messages)
+        reply = self._reply_to(messages[-1].content or "")
         await self._stream(
             connection, "text/event-stream; charset=utf-8", self._events(connection, asked, reply), asked, 3
         )

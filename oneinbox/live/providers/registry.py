@@ -10,14 +10,14 @@ demo                 stt and llm together; tts     the recognisers; the helper p
 
 import logging
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 import msgspec
 
 from oneinbox.core.errors import ProviderError, Stage
-from oneinbox.core.spec import CallSpec, StageSpec
+from oneinbox.core.spec import CallSpec, StageSpec, ToolSpec
 from oneinbox.core.tasks import TaskScope
 from oneinbox.live.engine.ports import Llm, Stt, Tts
 from oneinbox.live.providers.openai_compatible.http import Endpoint, open_client
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 DEMO = "demo"
 _log = logging.getLogger(__name__)
 Adapter = TypeVar("Adapter")
+Functions = Callable[[], Sequence[ToolSpec]]
 _Place = tuple[str, str | None, bool]
 """An address, a key, and whether the address is pinned."""
 
@@ -84,8 +85,8 @@ class ProviderHub:
             except (ProviderError, EspeakError) as error:
                 _log.warning("the demo cannot be warmed: %s", error)
 
-    def for_call(self, spec: CallSpec) -> CallProviders:
-        """Return the adapters of a call; never raises.
+    def for_call(self, spec: CallSpec, functions: Functions | None = None) -> CallProviders:
+        """Return the adapters of a call; never raises. ``functions`` tells what the model may call (default: nothing).
 
         A stage that cannot be served (a provider that does not exist, an address that is none) gets an adapter that
         says so when it is first asked, so that the call ends with a reason.
@@ -94,7 +95,7 @@ class ProviderHub:
             ear, agent = self._demo_desk().conversation()
             stt = ear if spec.stt.provider == DEMO else self._stt(spec)
             return CallProviders(stt=stt, llm=agent, tts=self._tts(spec))
-        return CallProviders(stt=self._stt(spec), llm=self._llm(spec), tts=self._tts(spec))
+        return CallProviders(stt=self._stt(spec), llm=self._llm(spec, functions or tuple), tts=self._tts(spec))
 
     async def aclose(self) -> None:
         """Close every connection, and end the demo's process and threads."""
@@ -118,11 +119,11 @@ class ProviderHub:
             UnavailableStt,
         )
 
-    def _llm(self, spec: CallSpec) -> Llm:
+    def _llm(self, spec: CallSpec, functions: Functions) -> Llm:
         return self._adapter(
             spec.llm,
             Stage.LLM,
-            lambda endpoint, options: ChatCompletions(spec.llm, spec.tools, endpoint, options),
+            lambda endpoint, options: ChatCompletions(spec.llm, functions, endpoint, options),
             UnavailableLlm,
         )
 

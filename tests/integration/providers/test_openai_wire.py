@@ -48,7 +48,7 @@ async def test_a_reply_is_asked_for_as_the_wire_wants_it():
         OpenAiWire(Script(replies={"hello": "Grüß Gott 👋, how are you?"}), api_key=KEY) as wire,
         hub() as providers,
     ):
-        call = providers.for_call(make_spec(wire, llm=llm, tools=[WEATHER, END_CALL]))
+        call = providers.for_call(make_spec(wire, llm=llm), lambda: [WEATHER, END_CALL])
         assert await reply_text(call.llm, "one", "two", "Hello.") == "Grüß Gott 👋, how are you?"
         (asked,) = wire.asked("llm")
     functions = [tool["function"] for tool in asked.body.pop("tools")]
@@ -105,7 +105,7 @@ async def test_tool_calls_are_put_together():
     calls = [{"name": "weather", "arguments": arguments}, {"name": "end_call"}]
     script = Script(replies={"weather": {"text": "One moment.", "tool_calls": calls}})
     async with OpenAiWire(script) as wire, hub() as providers:
-        parts = await reply_parts(providers.for_call(make_spec(wire, tools=[WEATHER, END_CALL])).llm, "weather")
+        parts = await reply_parts(providers.for_call(make_spec(wire)).llm, "weather")
     *text, weather, end = parts
     assert "".join(part.text for part in text if isinstance(part, TextDelta)).strip() == "One moment."
     assert isinstance(weather, ToolCall)

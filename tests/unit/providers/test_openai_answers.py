@@ -44,7 +44,7 @@ def answering(stage: Stage, pieces: Sequence[bytes], content_type: str | None, s
 
 def reply(pieces: Sequence[bytes], content_type: str | None = SSE) -> list[ReplyPart]:
     async def ask() -> list[ReplyPart]:
-        llm = ChatCompletions(LlmSpec(provider="x"), (), answering(Stage.LLM, pieces, content_type), Options())
+        llm = ChatCompletions(LlmSpec(provider="x"), tuple, answering(Stage.LLM, pieces, content_type), Options())
         return [part async for part in llm.reply([ChatMessage(role="user", content="hi")])]
 
     return run_virtually(ask)
@@ -240,7 +240,7 @@ def test_a_refusal_quotes_200_characters_without_the_key():
 
     async def ask() -> None:
         endpoint = answering(Stage.LLM, [body[:77], body[77:]], "text/html", status=401)
-        llm = ChatCompletions(LlmSpec(provider="x"), (), endpoint, Options())
+        llm = ChatCompletions(LlmSpec(provider="x"), tuple, endpoint, Options())
         [part async for part in llm.reply([ChatMessage(role="user", content="hi")])]
 
     with pytest.raises(ProviderError) as caught:

@@ -5,7 +5,7 @@ completion" and "Streaming". Reasoning text (``reasoning_content``) is not spoke
 """
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, Literal
 
@@ -58,9 +58,12 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 class ChatCompletions:
     """The language model of one call."""
 
-    def __init__(self, spec: LlmSpec, tools: Sequence[ToolSpec], endpoint: Endpoint, options: Options) -> None:
+    def __init__(
+        self, spec: LlmSpec, functions: Callable[[], Sequence[ToolSpec]], endpoint: Endpoint, options: Options
+    ) -> None:
         self._spec = spec
-        self._tools = tools
+        self._functions = functions
+        """Tells what the model may call; that may grow while the call is prepared."""
         self._endpoint = endpoint
         self._options = options
 
@@ -149,7 +152,7 @@ class ChatCompletions:
             raise self._endpoint.nonsense(str(error)) from None
 
     def _request(self, history: Sequence[ChatMessage]) -> dict[str, Any]:
-        messages = [{"role": message.role, "content": message.content} for message in history]
+        messages = [_wire_message(message) for message in history]
         if self._spec.system_prompt and not any(message.role == "system" for message in history):
             messages.insert(0, {"role": "system", "content": self._spec.system_prompt})
         body: dict[str, Any] = {
@@ -161,9 +164,22 @@ class ChatCompletions:
             body["temperature"] = self._spec.temperature
         if self._spec.max_tokens is not None:
             body[self._options.max_tokens_field] = self._spec.max_tokens
-        if self._tools:
-            body["tools"] = [_wire_tool(tool) for tool in self._tools]
+        if functions := self._functions():
+            body["tools"] = [_wire_tool(tool) for tool in functions]
         return {**body, **self._options.extra_body}
+
+
+def _wire_message(message: ChatMessage) -> dict[str, Any]:
+    wire: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        wire["content"] = message.content or None
+        wire["tool_calls"] = [
+            {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        wire["tool_call_id"] = message.tool_call_id
+    return wire
 
 
 def _wire_tool(tool: ToolSpec) -> dict[str, Any]:
