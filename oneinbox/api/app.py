@@ -111,7 +111,7 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     guard = Guard(Credentials(keys, accounts), own, config.session_secret)
     vault = Vault(config.credential_keys)
     credentials = CredentialService(database, vault, outbound)
-    tools = ToolService(database, vault, outbound)
+    tools = ToolService(database, vault, outbound, credentials)
     # Routes are tried in this order: calls come first, being asked for most.
     starter = CallStarter(database, dispatcher, config, outbound, Storeroom(database, credentials, tools))
     page_guard = PageGuard(keys, config.session_secret)

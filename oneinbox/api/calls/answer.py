@@ -8,6 +8,7 @@ from typing import cast
 from oneinbox.api.agents.schemas import ServingProviders
 from oneinbox.api.calls.repo import CallHistory
 from oneinbox.api.calls.schemas import (
+    AnalysisAnswer,
     CallAnswer,
     CallDirection,
     CallLatencyAnswer,
@@ -22,6 +23,8 @@ from oneinbox.api.calls.schemas import (
     PerceivedLatency,
     ProviderFailure,
     Status,
+    ToolCallAnswer,
+    ToolResultAnswer,
     TurnLatency,
 )
 from oneinbox.api.db.tables import Call, CallLatency, CallMessage
@@ -30,13 +33,14 @@ from oneinbox.core.events import EndReason, Role
 _OVERLAPPING = frozenset({"stt", "perceived"})
 """Parts that run beside the others: a turn's latency is the sum of those that do not."""
 _SECONDS_PER_CREDIT = 60
+_RANKS = {Role.USER: 0, Role.AGENT: 3}
+"""Of what begins at the same moment: the caller, what the agent does about it, what it says."""
 _SPEAKER = {Role.AGENT: "Agent", Role.USER: "User"}
 
 
 def call_answer(history: CallHistory, recording_url: str | None) -> CallAnswer:
     """Return the record as the wire shows it."""
     call = history.call
-    messages = in_order(history.messages)
     duration_s = call.duration_seconds
     return CallAnswer(
         id=call.id,
@@ -54,12 +58,12 @@ def call_answer(history: CallHistory, recording_url: str | None) -> CallAnswer:
         duration_seconds=duration_s,
         end_reason=call.end_reason,
         end_owner=None if call.end_reason is None else EndReason(call.end_reason).owner.value,
-        transcript=transcript_of(messages),
-        messages=[CallMessageAnswer.model_validate(message) for message in messages],
+        transcript=transcript_of(in_order(history.messages)),
+        messages=timeline(history),
         recording_url=recording_url,
         recording=_recording(history),
         microphone_silent_at_s=call.microphone_silent_at_s,
-        analysis=None,
+        analysis=_analysis(call),
         latency=_latency(history),
         quality=None if call.quality is None else CallQuality.model_validate(call.quality),
         provider_failures=[ProviderFailure.model_validate(fault) for fault in history.faults],
@@ -96,6 +100,44 @@ def _place(message: CallMessage) -> tuple[float, int, bool]:
 def in_order(messages: Iterable[CallMessage]) -> list[CallMessage]:
     """Return the turns as they were spoken."""
     return sorted(messages, key=_place)
+
+
+def timeline(history: CallHistory) -> list[CallMessageAnswer | ToolCallAnswer | ToolResultAnswer]:
+    """Return what was said and done, in order; a tool's result follows its call at the time when it came."""
+    placed: list[tuple[tuple[float, int, int], CallMessageAnswer | ToolCallAnswer | ToolResultAnswer]] = [
+        ((message.start_s, message.turn, _RANKS[Role(message.role)]), CallMessageAnswer.model_validate(message))
+        for message in history.messages
+    ]
+    for tool in history.tools:
+        asked = ToolCallAnswer(
+            role="tool_call",
+            name=tool.name,
+            arguments=tool.arguments,
+            tool_call_id=tool.id,
+            turn=tool.turn,
+            start_s=tool.start_s,
+        )
+        placed.append(((tool.start_s, tool.turn, 1), asked))
+        if tool.result is not None:
+            end_s = round(tool.start_s + (tool.duration_ms or 0.0) / 1000, 3)
+            came = ToolResultAnswer(
+                role="tool_result",
+                tool_call_id=tool.id,
+                content=tool.result,
+                is_error=tool.is_error,
+                turn=tool.turn,
+                start_s=end_s,
+                duration_ms=tool.duration_ms,
+            )
+            placed.append(((end_s, tool.turn, 2), came))
+    placed.sort(key=lambda pair: pair[0])
+    return [message for _, message in placed]
+
+
+def _analysis(call: Call) -> AnalysisAnswer | None:
+    if call.extracted_data is None:
+        return None
+    return AnalysisAnswer(outcome=call.outcome, summary=None, sentiment=None, extracted_data=call.extracted_data)
 
 
 def transcript_of(messages: list[CallMessage]) -> str | None:

@@ -18,7 +18,7 @@ import msgspec
 
 from oneinbox.api.calls import repo, servers, telling
 from oneinbox.api.db.database import Database, Rows
-from oneinbox.api.db.tables import Call, CallFault, CallLatency, CallMessage
+from oneinbox.api.db.tables import Call, CallFault, CallLatency, CallMessage, CallTool
 from oneinbox.api.recordings import repo as recordings
 from oneinbox.core.clock import utc_now
 from oneinbox.core.events import (
@@ -29,6 +29,7 @@ from oneinbox.core.events import (
     CallStatus,
     EndReason,
     GreetingStarted,
+    InformationExtracted,
     LatencyMeasured,
     MessageAdded,
     MicrophoneSilent,
@@ -37,6 +38,7 @@ from oneinbox.core.events import (
     QualityMeasured,
     RecordingFinished,
     RecordingStarted,
+    ToolCalled,
 )
 
 _log = logging.getLogger(__name__)
@@ -68,6 +70,10 @@ class Recorder:
                     await self._add_message(rows, call, event)
                 case LatencyMeasured():
                     await repo.put_latency(rows, _latency(call, event))
+                case ToolCalled():
+                    await repo.put_tool(rows, _tool(call, event))
+                case InformationExtracted():
+                    _note(call, event)
                 case ProviderFailed():
                     await repo.add_fault(rows, _fault(call, event))
                 case RecordingStarted():
@@ -199,6 +205,27 @@ def _message(call: Call, event: MessageAdded) -> CallMessage:
         confidence=event.confidence,
         typed=event.typed,
     )
+
+
+def _tool(call: Call, event: ToolCalled) -> CallTool:
+    return CallTool(
+        call_id=call.id,
+        id=event.tool_call_id.replace("\0", ""),
+        org_id=call.org_id,
+        name=event.name.replace("\0", ""),
+        arguments=event.arguments.replace("\0", ""),
+        result=None if event.result is None else event.result.replace("\0", ""),
+        is_error=event.is_error,
+        turn=event.turn,
+        start_s=event.start_s,
+        duration_ms=event.duration_ms,
+    )
+
+
+def _note(call: Call, event: InformationExtracted) -> None:
+    noted = call.extracted_data or {}
+    values = msgspec.json.decode(msgspec.json.encode(event.values).replace(b"\\u0000", b""))
+    call.extracted_data = {**noted, event.name: {**noted.get(event.name, {}), **values}}
 
 
 def _latency(call: Call, event: LatencyMeasured) -> CallLatency:

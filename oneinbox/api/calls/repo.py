@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from oneinbox.api.db.database import Rows
 from oneinbox.api.db.owned import fetch_owned, fetch_page, is_plausible_id
 from oneinbox.api.db.plain import Insert
-from oneinbox.api.db.tables import Call, CallFault, CallLatency, CallMessage, Recording
+from oneinbox.api.db.tables import Call, CallFault, CallLatency, CallMessage, CallTool, Recording
 from oneinbox.api.recordings.repo import recordings_of
 
 
@@ -25,6 +25,7 @@ class CallHistory:
 
     call: Call
     messages: list[CallMessage] = field(default_factory=list[CallMessage])
+    tools: list[CallTool] = field(default_factory=list[CallTool])
     latencies: list[CallLatency] = field(default_factory=list[CallLatency])
     faults: list[CallFault] = field(default_factory=list[CallFault])
     recording: Recording | None = None
@@ -134,6 +135,9 @@ async def histories(rows: Rows, calls: Sequence[Call]) -> list[CallHistory]:
     messages = select(CallMessage).where(CallMessage.call_id.in_(ids))
     for message in (await rows.execute(messages)).scalars():
         found[message.call_id].messages.append(message)
+    tools = select(CallTool).where(CallTool.call_id.in_(ids))
+    for tool in (await rows.execute(tools)).scalars():
+        found[tool.call_id].tools.append(tool)
     latencies = select(CallLatency).where(CallLatency.call_id.in_(ids)).order_by(CallLatency.id)
     for latency in (await rows.execute(latencies)).scalars():
         found[latency.call_id].latencies.append(latency)
@@ -190,6 +194,13 @@ async def has_message(rows: Rows, message: CallMessage) -> bool:
 async def put_message(rows: Rows, message: CallMessage) -> None:
     """Store the message; one with the same id is replaced."""
     await rows.merge(message)
+
+
+async def put_tool(rows: Rows, tool: CallTool) -> None:
+    """Store the use of a tool; one with the same id is replaced, unless only that has a result."""
+    stored = await rows.get(CallTool, (tool.call_id, tool.id))
+    if stored is None or tool.result is not None:
+        await rows.merge(tool)
 
 
 async def put_latency(rows: Rows, latency: CallLatency) -> None:

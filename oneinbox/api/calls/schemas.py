@@ -124,6 +124,41 @@ class CallMessageAnswer(Answer):
     confidence: float | None
 
 
+class ToolCallAnswer(Answer):
+    """The agent uses a tool."""
+
+    role: Literal["tool_call"]
+    name: str
+    arguments: str = Field(description="JSON text, as the language model gave it.", examples=['{"order": 7}'])
+    tool_call_id: str
+    turn: int
+    start_s: float = Field(description="Seconds since the call became active.")
+
+
+class ToolResultAnswer(Answer):
+    """What came of it: what the language model was told."""
+
+    role: Literal["tool_result"]
+    tool_call_id: str
+    content: str
+    is_error: bool
+    turn: int
+    start_s: float
+    duration_ms: float | None = Field(description="How long the tool ran.")
+
+
+class AnalysisAnswer(Answer):
+    """What is known of a call beside its words. Null: nobody has found out (yet)."""
+
+    outcome: str | None
+    summary: str | None
+    sentiment: str | None
+    extracted_data: dict[str, Any] = Field(
+        description="What `extract_information` tools noted, by the tool's name.",
+        examples=[{"capture_lead_info": {"budget": 1200}}],
+    )
+
+
 class LatencySummary(Answer):
     """One part of the latency over the whole call, in milliseconds."""
 
@@ -263,7 +298,7 @@ class CallAnswer(Answer):
     end_reason: str | None = Field(examples=["user_hangup"])
     end_owner: Literal["caller", "account", "operator"] | None = Field(description="Whose doing the end was.")
     transcript: str | None = Field(deprecated=True, description="Use `messages`.")
-    messages: list[CallMessageAnswer]
+    messages: list[CallMessageAnswer | ToolCallAnswer | ToolResultAnswer]
     recording_url: str | None = Field(
         description="The sound of the call (Ogg Opus, caller left, agent right), at an address that holds for four "
         "hours; fetch the call again for a fresh one. Only with the agent's `enable_recording`, after the end."
@@ -273,7 +308,7 @@ class CallAnswer(Answer):
         description="When it was clear, in seconds since the call became active, that the caller's microphone delivered "
         "nothing but zeros. Null: it did not, or something came of it later."
     )
-    analysis: dict[str, Any] | None
+    analysis: AnalysisAnswer | None
     latency: CallLatencyAnswer
     quality: CallQuality | None
     provider_failures: list[ProviderFailure]

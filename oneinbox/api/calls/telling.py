@@ -3,7 +3,7 @@
 from typing import Any
 
 from oneinbox.api.calls import repo
-from oneinbox.api.calls.answer import in_order, transcript_of
+from oneinbox.api.calls.answer import in_order, timeline, transcript_of
 from oneinbox.api.calls.schemas import CallMessageAnswer
 from oneinbox.api.db.database import Rows
 from oneinbox.api.db.outbox import EventType, listeners_of, tell
@@ -35,11 +35,11 @@ async def tell_end(rows: Rows, call: Call) -> None:
     await tell(rows, listeners, call, ended, _end_facts(call))
     if call.started_at is not None and any(EventType.TRANSCRIPT_FINAL in listener.events for listener in listeners):
         (history,) = await repo.histories(rows, [call])
-        messages = in_order(history.messages)
+        spoken = in_order(history.messages)
         facts = {
             "status": call.status,
-            "transcript": transcript_of(messages),
-            "messages": [_message(message) for message in messages],
+            "transcript": transcript_of(spoken),
+            "messages": [message.model_dump(mode="json") for message in timeline(history)],
         }
         await tell(rows, listeners, call, EventType.TRANSCRIPT_FINAL, facts)
 

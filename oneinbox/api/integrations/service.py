@@ -41,6 +41,7 @@ class OpenedCredential:
     provider: str
     own_url: str | None
     api_key: str = field(repr=False)
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 class CredentialService:
@@ -124,7 +125,9 @@ class CredentialService:
                 param=param,
             ) from None
         own_url = row.custom_metadata.get("base_url")
-        return OpenedCredential(provider=row.provider, own_url=own_url, api_key=api_key)
+        return OpenedCredential(
+            provider=row.provider, own_url=own_url, api_key=api_key, metadata=dict(row.custom_metadata)
+        )
 
     async def reach(self, opened: OpenedCredential, *, param: str) -> Account:
         """Return the account for a call made now: its address looked up and judged. Holds no database connection.

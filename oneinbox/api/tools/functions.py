@@ -39,6 +39,8 @@ def arguments_schema(tool_type: str, config: dict[str, Any]) -> dict[str, Any]:
     match tool_type:
         case "api_call":
             return _object(config["parameters"])
+        case "mcp_server":
+            return {}  # each of its tools has its own
         case "extract_information":
             return _object(config["extraction_schema"]["fields"])
         case "send_sms" | "send_email":

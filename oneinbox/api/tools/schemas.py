@@ -1,4 +1,4 @@
-"""Tools on the wire: seven types, told apart by ``type``."""
+"""Tools on the wire: eight types, told apart by ``type``."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -25,10 +25,17 @@ ToolType = Literal[
     "send_email",
     "schedule_calendar_event",
     "extract_information",
+    "mcp_server",
 ]
+ResponsePath = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^.\s]+(?:\.[^.\s]+)*$")]
 ToolUrl = Annotated[str, Field(max_length=2048)]
 _DESCRIPTION = "When the language model is to use it, written as a condition."
 Description = Annotated[Text, Field(min_length=1, max_length=4_000)]
+
+
+TimeoutSeconds = Annotated[float, Field(ge=1, le=120)]
+_TIMEOUT = "How long it may take, all tries together."
+_BEARER = "A `custom` integration whose key is sent as `Authorization: Bearer ...`."
 
 
 class _Tool(Body):
@@ -48,6 +55,27 @@ class ApiCallTool(_Tool):
     method: Method
     headers: Headers = Field(default_factory=dict, description="Kept encrypted; shown masked.")
     parameters: Parameters = Field(default_factory=list[ToolParameter])
+    credential_id: Word | None = Field(default=None, description=_BEARER)
+    timeout_seconds: TimeoutSeconds = Field(default=10, description=_TIMEOUT)
+    max_retries: Annotated[int, Field(ge=0, le=3)] = Field(
+        default=1, description="Tries after the first, where nothing can have happened twice."
+    )
+    response_path: ResponsePath | None = Field(
+        default=None, description="The part of a JSON answer that the model sees.", examples=["data.order.status"]
+    )
+
+
+class McpServerTool(_Tool):
+    """A Model Context Protocol server (streamable HTTP): the model can use each of its tools."""
+
+    type: Literal["mcp_server"]
+    url: ToolUrl = Field(description="Its one address.", examples=["https://tools.example.com/mcp"])
+    headers: Headers = Field(default_factory=dict, description="Kept encrypted; shown masked.")
+    credential_id: Word | None = Field(default=None, description=_BEARER)
+    timeout_seconds: TimeoutSeconds = Field(default=10, description=_TIMEOUT)
+    allowed_tools: list[Word] | None = Field(
+        default=None, max_length=128, description="Which of its tools the model may use; null: all."
+    )
 
 
 class TransferCallTool(_Tool):
@@ -94,10 +122,26 @@ class ExtractTool(_Tool):
 
 
 ToolCreate = Annotated[
-    ApiCallTool | TransferCallTool | EndCallTool | SendSmsTool | SendEmailTool | CalendarTool | ExtractTool,
+    ApiCallTool
+    | TransferCallTool
+    | EndCallTool
+    | SendSmsTool
+    | SendEmailTool
+    | CalendarTool
+    | ExtractTool
+    | McpServerTool,
     Field(discriminator="type"),
 ]
-AnyTool = ApiCallTool | TransferCallTool | EndCallTool | SendSmsTool | SendEmailTool | CalendarTool | ExtractTool
+AnyTool = (
+    ApiCallTool
+    | TransferCallTool
+    | EndCallTool
+    | SendSmsTool
+    | SendEmailTool
+    | CalendarTool
+    | ExtractTool
+    | McpServerTool
+)
 TOOL: TypeAdapter[AnyTool] = TypeAdapter(ToolCreate)
 
 
@@ -119,6 +163,10 @@ class ToolPatch(Body):
     messaging_config: MessagingConfig = Field(default_factory=absent)
     calendar_config: CalendarConfig = Field(default_factory=absent)
     credential_id: Word | None = Field(default_factory=absent)
+    timeout_seconds: TimeoutSeconds = Field(default_factory=absent)
+    max_retries: Annotated[int, Field(ge=0, le=3)] = Field(default_factory=absent)
+    response_path: ResponsePath | None = Field(default_factory=absent)
+    allowed_tools: list[Word] | None = Field(default_factory=absent, max_length=128)
 
 
 class ToolAnswer(Answer):
@@ -139,5 +187,9 @@ class ToolAnswer(Answer):
     messaging_config: MessagingConfig | None = None
     calendar_config: CalendarConfig | None = None
     credential_id: str | None = None
+    timeout_seconds: float | None = None
+    max_retries: int | None = None
+    response_path: str | None = None
+    allowed_tools: list[str] | None = None
     created_at: datetime
     updated_at: datetime

@@ -14,11 +14,11 @@ from oneinbox.api.db.tables import Tool
 from oneinbox.api.db.vault import SealedError, Vault
 from oneinbox.api.http.auth import Caller
 from oneinbox.api.http.paging import Page, PageRequest
-from oneinbox.api.integrations.service import find_credential
+from oneinbox.api.integrations.service import CredentialService, find_credential
 from oneinbox.api.tools import repo
 from oneinbox.api.tools.fields import MASK
 from oneinbox.api.tools.functions import arguments_schema, function_name, with_distinct_names
-from oneinbox.api.tools.schemas import TOOL, AnyTool, ToolAnswer, ToolPatch
+from oneinbox.api.tools.schemas import TOOL, AnyTool, ApiCallTool, McpServerTool, ToolAnswer, ToolPatch
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.ids import new_id
@@ -27,17 +27,23 @@ from oneinbox.net.outbound import OutboundGuard
 
 _MAX_NAMED = 10
 _PLACEHOLDER = re.compile(r"\{\{\s*[A-Za-z_][A-Za-z0-9_]*\s*\}\}")
+_WITH_URL = ("api_call", "mcp_server")
 _COLUMNS = ("type", "name", "description")
 _CREDENTIAL_PROVIDERS = {
     "send_email": ("resend", "sendgrid"),
     "schedule_calendar_event": ("cal.com",),
+    "api_call": ("custom",),
+    "mcp_server": ("custom",),
 }
 
 
 class ToolService:
     """Making, reading, changing and deleting tools, and handing them to calls."""
 
-    def __init__(self, database: Database, vault: Vault, outbound: OutboundGuard) -> None:
+    def __init__(
+        self, database: Database, vault: Vault, outbound: OutboundGuard, credentials: CredentialService
+    ) -> None:
+        self._credentials = credentials
         self._database = database
         self._vault = vault
         self._outbound = outbound
@@ -102,12 +108,19 @@ class ToolService:
     async def specs(self, rows: Rows, org_id: str, tool_ids: Sequence[str]) -> tuple[ToolSpec, ...]:
         """Return the tools as a call has them; ids of tools that are gone are left out."""
         found = await fetch_all_owned(rows, Tool, org_id, tool_ids)
-        return with_distinct_names(self._spec(row) for row in found)
+        return with_distinct_names([await self._spec(rows, row) for row in found])
 
-    def _spec(self, row: Tool) -> ToolSpec:
-        config = {"id": row.id, **row.config}
-        if row.type == "api_call":
+    async def _spec(self, rows: Rows, row: Tool) -> ToolSpec:
+        config: dict[str, Any] = {"id": row.id, **row.config}
+        if row.type in _WITH_URL:
             config["headers"] = self._headers(row)
+        if credential_id := config.get("credential_id"):
+            opened = await self._credentials.open(rows, row.org_id, credential_id, param="tool_ids")
+            config["credential"] = {
+                "provider": opened.provider,
+                "api_key": opened.api_key,
+                "metadata": opened.metadata,
+            }
         return ToolSpec(
             name=function_name(row.name),
             type=row.type,
@@ -118,7 +131,7 @@ class ToolService:
 
     async def _fill(self, rows: Rows, row: Tool, body: AnyTool, stored_headers: dict[str, str]) -> None:
         said = body.model_dump(mode="json")
-        if body.type == "api_call":
+        if isinstance(body, (ApiCallTool, McpServerTool)):
             # A placeholder may stand for part of the path; braces are refused in a host, which decides where it goes.
             self._outbound.require(_PLACEHOLDER.sub("{}", body.url), param="url")
             said["headers"] = self._seal_headers(row, body.headers, stored_headers)

@@ -61,9 +61,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Web:
     """The way to servers that users name, for all calls of a worker."""
 
-    def __init__(self, guard: OutboundGuard) -> None:
+    def __init__(self, guard: OutboundGuard, certificates: ssl.SSLContext | None = None) -> None:
         self._guard = guard
-        self._certificates: ssl.SSLContext | None = None
+        self._certificates = certificates
 
     async def client(self, *, timeout_s: float, keep_alive: bool = False) -> httpx.AsyncClient:
         """Return a client that goes where the guard allows. Close it after use."""

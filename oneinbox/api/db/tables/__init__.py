@@ -3,7 +3,7 @@
 from oneinbox.api.db.tables.accounts import Organisation, Session, SignInAttempt, SignInLink, User
 from oneinbox.api.db.tables.agents import Agent, LanguageModel
 from oneinbox.api.db.tables.audit import AuditEvent, AuditHead
-from oneinbox.api.db.tables.calls import Call, CallFault, CallLatency, CallMessage
+from oneinbox.api.db.tables.calls import Call, CallFault, CallLatency, CallMessage, CallTool
 from oneinbox.api.db.tables.idempotency import IdempotencyKey
 from oneinbox.api.db.tables.keys import ApiKey, PublishableKey, RetiredKey
 from oneinbox.api.db.tables.recordings import Recording
@@ -34,6 +34,7 @@ __all__ = [
     "CallLatency",
     "CallMessage",
     "CallOutcome",
+    "CallTool",
     "Credential",
     "IdempotencyKey",
     "KnowledgeBase",

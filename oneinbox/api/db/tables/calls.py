@@ -68,6 +68,8 @@ class Call(Base):
     greeting_ms: Mapped[float | None]
     """From two-way audio to the first sample of the first message."""
     quality: Mapped[dict[str, Any] | None]
+    extracted_data: Mapped[dict[str, Any] | None]
+    """What the agent noted down, by the name of the tool that asked for it."""
     """How good its connection was: a ``LineQuality`` of ``core/events.py``, by its fields."""
     microphone_silent_at_s: Mapped[float | None]
     """When it was clear that the caller's microphone delivered nothing, seconds into the call; and nothing came later."""
@@ -95,6 +97,23 @@ class CallMessage(Base):
     interrupted: Mapped[bool]
     confidence: Mapped[float | None]
     typed: Mapped[bool]
+
+
+class CallTool(Base):
+    """One use of a tool. ``result`` is null while it runs."""
+
+    __tablename__ = "call_tools"
+
+    call_id: Mapped[str] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    org_id: Mapped[str] = org_id_column()
+    name: Mapped[str]
+    arguments: Mapped[str]
+    result: Mapped[str | None]
+    is_error: Mapped[bool]
+    turn: Mapped[int]
+    start_s: Mapped[float]
+    duration_ms: Mapped[float | None]
 
 
 class CallLatency(Base):
