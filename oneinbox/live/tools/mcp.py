@@ -129,11 +129,12 @@ class McpServer:
 
     async def _messages(self, message: Mapping[str, Any], key: str | None) -> AsyncGenerator[dict[str, Any]]:
         """POST a message, and yield those that come back."""
+        session = self._session
         headers = {**self._own_headers(), "Accept": "application/json, text/event-stream"}
         if key is not None:
             headers[IDEMPOTENCY_KEY] = key
         async with self._client.stream("POST", self._url, json=message, headers=headers) as response:
-            if response.status_code == 404 and self._session is not None:
+            if response.status_code == 404 and session is not None:
                 raise _SessionLostError
             if not response.is_success:
                 raise McpError(f"The tool server answers HTTP {response.status_code}.")
