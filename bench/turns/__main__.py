@@ -73,11 +73,11 @@ class Bench:
 
     def may_run(self, engine: str, calls: int) -> bool:
         """Whether ``calls`` fit on a core, judged by the largest number that was measured."""
-        known = [(key[2], figures.cpu) for key, figures in self.figures.items() if key[:2] == (engine, "equal")]
+        known = [key for key in self.figures if key[0] == engine and 1 < key[2] < calls]
         if not known:
             return True
-        measured, cpu = max(known)
-        return measured >= calls or min(cpu) / 1000 * calls <= FULL_CORE
+        nearest = max(known, key=lambda key: key[2])
+        return min(self.figures[nearest].cpu) / 1000 * calls <= FULL_CORE
 
     def round(self, order: Sequence[str], sizes: Sequence[int], core: int) -> None:
         if 1 in sizes:

@@ -1,7 +1,7 @@
 """Our engine as a contender: its conversation loop, its batched Silero and its playout queue, as a worker runs them.
 
-stock: an agent's defaults. equal: ``responsiveness`` 1, the silence of 200 ms that the others get; ``interruption_sensitivity``
-stays 0.5, which is 200 ms of sound.
+stock: an agent's defaults, with its end-of-turn model (smart-turn v3.2, one for the process). equal: ``responsiveness`` 1, the
+silence of 200 ms that the others get, and no model; ``interruption_sensitivity`` stays 0.5, which is 200 ms of sound.
 """
 
 import asyncio
@@ -24,11 +24,12 @@ from oneinbox.live.engine.ports import (
     TextDelta,
 )
 from oneinbox.live.speech.silero import SileroVad
+from oneinbox.live.speech.smart_turn import SmartTurn
 from oneinbox.server.settings import default_models_dir
 
 _TURNS = {
     "stock": TurnSpec(silence_timeout_s=0.0, max_duration_s=3600.0),
-    "equal": TurnSpec(silence_timeout_s=0.0, max_duration_s=3600.0, responsiveness=1.0),
+    "equal": TurnSpec(silence_timeout_s=0.0, max_duration_s=3600.0, responsiveness=1.0, end_of_turn_model=False),
 }
 
 
@@ -165,11 +166,14 @@ class OurEngine:
     def __init__(self, settings: str) -> None:
         self._turns = _TURNS[settings]
         self._vad: SileroVad | None = None
+        self._end_of_turn: SmartTurn | None = None
         self._calls = 0
 
     async def call(self, heard: Heard) -> OurCall:
         if self._vad is None:
             self._vad = SileroVad(default_models_dir() / "silero_vad.onnx")
+            if self._turns.end_of_turn_model:
+                self._end_of_turn = SmartTurn(default_models_dir() / "smart_turn.onnx")
         self._calls += 1
         recogniser = _Stt()
 
@@ -194,6 +198,7 @@ class OurEngine:
             llm=_Llm(),
             tts=_Tts(),
             vad=self._vad,
+            end_of_turn=self._end_of_turn,
             playout=_Playout(heard),
             page=_Page(),
             emit=emit,
