@@ -196,7 +196,7 @@ def random_scene(seed: int) -> Scene:
             parts.insert(dice.randint(0, len(parts)), Suggestions(("Yes", "No")))
         return [*parts, HangUp()] if dice.random() < 0.05 else parts
 
-    final_s = dice.uniform(0.03, 1.2)
+    final_s = dice.uniform(0.03, 0.9) if dice.random() < 0.85 else dice.uniform(0.9, 1.8)
     steps = dice.choices(list(STEPS), list(STEPS.values()), k=dice.randint(2, 14))
     return Scene(
         _script(dice, steps),
@@ -221,7 +221,7 @@ def random_scene(seed: int) -> Scene:
             partial_s=dice.choice([None, 0.1, 0.3]),
             faults={number: _fault(dice) for number in range(1, 30) if faulty and dice.random() < 0.1},
             mute=[number for number in range(1, 30) if faulty and dice.random() < 0.1],
-            mishears=dice.random() < 0.3 and final_s < 1.0 and not any(step in TYPING for step in steps),
+            mishears=dice.random() < 0.3 and final_s < 0.9 and not any(step in TYPING for step in steps),
         ),
         tts=FakeTts(
             first_s=dice.uniform(0.02, 0.8),

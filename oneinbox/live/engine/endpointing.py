@@ -1,7 +1,8 @@
 """Endpointing: deciding that the caller's turn has ended.
 
 Two things must agree: it has been silent for long enough, and the recogniser has given its final transcript of what was
-said. Where the final does not come, a cap decides with the words at hand. How much silence is enough depends on who else
+said. Where the final does not come, a cap decides with the words at hand; a later one where they hold nothing of what
+was said last. How much silence is enough depends on who else
 has an opinion:
 
 =====================================================  ======================  ==================================
@@ -49,6 +50,8 @@ class Pause(msgspec.Struct, frozen=True, gc=False):
     """They are the recogniser's last."""
     signalled: bool = False
     """The recogniser says that the turn has ended."""
+    told: bool = True
+    """The recogniser has told something of the last stretch of speech."""
     complete: float | None = None
     """The end-of-turn model's probability that it has; ``None``: it has not said."""
 
@@ -80,6 +83,8 @@ class Endpointing(msgspec.Struct, frozen=True, kw_only=True):
     """... and the silence that is then needed."""
     final_cap_s: float = 1.2
     """After this much silence the partial transcript is taken where the final has not come."""
+    untold_cap_s: float = 2.5
+    """The same, where it holds nothing of what was said last (a recogniser without partial transcripts)."""
     stall_s: float = 4.5
     """After this much silence without any word or final the recogniser is held to have failed."""
     stable_s: float = 0.25
@@ -109,7 +114,9 @@ class Endpointing(msgspec.Struct, frozen=True, kw_only=True):
         """Return the silence after which ``judge`` will no longer say ``WAIT``, if nothing else happens."""
         if not pause.words:
             return 0.0 if pause.final else self.stall_s
-        return self._enough_s(pause) if pause.final else max(self.final_cap_s, self._enough_s(pause))
+        if pause.final:
+            return self._enough_s(pause)
+        return max(self.final_cap_s, self._enough_s(pause)) if pause.told else self.untold_cap_s
 
     def _enough_s(self, pause: Pause) -> float:
         if pause.signalled:

@@ -115,6 +115,8 @@ class TurnMachine(Waits):
             if signal is Signal.SPEECH:
                 self._stt_owes = self._late_final = False
                 self._do(ev.TellStt(speech=True))
+                if self._caller.turn is not None:
+                    self._caller.turn.told = False
             elif self._deaf:
                 continue
             elif self.agent is Agent.SPEAKING and not self._agent.settled:
@@ -369,7 +371,7 @@ class TurnMachine(Waits):
             self._do(ev.AskEndOfTurn(self._pauses, turn.start_s))
 
     def _pause_of(self, turn: OpenTurn) -> Pause:
-        return Pause(bool(turn.text), not self._stt_owes, turn.signalled, turn.complete)
+        return Pause(bool(turn.text), not self._stt_owes, turn.signalled, turn.told, turn.complete)
 
     def _go_on_at_s(self) -> float:
         """Return when an agent that waits for words goes on without them."""

@@ -85,11 +85,14 @@ class OpenTurn:
         "signalled",
         "speculations",
         "start_s",
+        "told",
     )
 
     def __init__(self, *, start_s: float) -> None:
         self.start_s = start_s
         self.changed_s = start_s
+        self.told = False
+        """The recogniser has told something of the last stretch of speech."""
         self.confidence: float | None = None
         self.final_delay_s: float | None = None
         self.speculations = 0
@@ -117,6 +120,7 @@ class OpenTurn:
         partial = partial.strip() if normalised(partial) else ""
         if partial == self._partial or not partial:
             return False
+        self.told = True
         self._partial = partial
         self.changed_s = at_s
         return True
@@ -131,6 +135,7 @@ class OpenTurn:
         changed = self.text != before
         if changed:
             self.changed_s = at_s
+            self.told = True
         return changed and bool(self.text)
 
     @property

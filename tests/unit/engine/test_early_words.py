@@ -61,3 +61,23 @@ def _fades_to_speaking(drive: Drive) -> None:
     """The sound was nothing: the agent goes on."""
     drive.quiet(2.5)
     assert drive.machine.agent is Agent.SPEAKING
+
+
+def test_a_turn_is_not_decided_while_nothing_is_known_of_what_was_said_last() -> None:
+    """A slow recogniser without partials: the words at hand are those before the caller went on."""
+    drive = begun().voice(1.0).quiet(0.3).final("wait")
+    drive.voice(1.0).quiet(1.6)
+    assert not drive.of(ev.Release)
+    drive.final("for my friends").quiet(0.1)
+    assert len(drive.of(ev.Release)) == 1
+    assert getattr(drive.of(ev.Prepare)[-1], "text", None) == "wait for my friends"
+
+
+def test_a_recogniser_that_says_nothing_more_is_not_waited_for_longer_than_the_cap() -> None:
+    drive = begun().voice(1.0).quiet(0.3).final("wait").voice(1.0).quiet(2.6)
+    assert len(drive.of(ev.Release)) == 1
+
+
+def test_a_partial_of_what_was_said_last_is_enough_for_the_shorter_cap() -> None:
+    drive = begun().voice(1.0).partial("wait for my friends").quiet(1.3)
+    assert len(drive.of(ev.Release)) == 1
