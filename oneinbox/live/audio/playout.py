@@ -15,6 +15,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from oneinbox.live.audio.clips import Clip, PreparedFrame
+
 RATE_HZ = 24_000
 FRAME_SAMPLES = RATE_HZ // 50
 FRAME_BYTES = FRAME_SAMPLES * 2
@@ -56,7 +58,7 @@ class PlayoutQueue:
         if len(pcm) % 2:
             raise ValueError(f"{len(pcm)} bytes are not whole samples")
         if pcm:
-            self._pieces.append(bytes(pcm))
+            self._pieces.append(pcm if isinstance(pcm, Clip) else bytes(pcm))
             self._queued_bytes += len(pcm)
             self._written_since_pull = True
 
@@ -105,6 +107,8 @@ class PlayoutQueue:
     def pull(self) -> bytes | None:
         """Return the next 20 ms (960 bytes) to send, or ``None`` where there is only silence.
 
+        Of a clip that sounds as it was made, this is a :class:`PreparedFrame`: its packet need not be encoded.
+
         Whoever calls this sends the frame and then calls :meth:`frame_sent`.
         """
         self._frame_was_written = self._sounding = False
@@ -114,10 +118,11 @@ class PlayoutQueue:
         if self._paused or not self._queued_bytes or self._holds_back():
             return None
         self._held_ticks = 0
+        prepared = self._prepared()
         frame = self._take(FRAME_BYTES)
         self._played += len(frame) // 2
         self._frame_was_written = self._sounding = True
-        return self._scaled(frame).ljust(FRAME_BYTES, b"\0")
+        return prepared or self._scaled(frame).ljust(FRAME_BYTES, b"\0")
 
     def frame_sent(self) -> None:
         """Tell whoever listens, where the frame just pulled held written audio."""
@@ -126,6 +131,12 @@ class PlayoutQueue:
             self._on_frame()
 
     # ---- inside
+
+    def _prepared(self) -> PreparedFrame | None:
+        clip = self._pieces[0]
+        if not isinstance(clip, Clip) or self._head % FRAME_BYTES or not self._gain_now == self._gain == 1.0:
+            return None
+        return clip.frames[self._head // FRAME_BYTES]
 
     def _holds_back(self) -> bool:
         writing, self._written_since_pull = self._written_since_pull, False

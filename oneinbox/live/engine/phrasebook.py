@@ -26,6 +26,10 @@ class Phrasebook(msgspec.Struct, frozen=True, kw_only=True):
     interruptions: tuple[str, ...] = ()
     """What means: stop talking."""
 
+    def all_lines(self) -> tuple[str, ...]:
+        """Return everything that is said in this language."""
+        return (self.apology, self.unheard, self.farewell, self.reminder, *self.fillers, *self.patience)
+
     def line(self, line: Line) -> str:
         """Return the text of ``line``; empty where the engine has none (the greeting is the agent's own)."""
         return {

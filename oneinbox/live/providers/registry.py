@@ -19,7 +19,10 @@ import msgspec
 from oneinbox.core.errors import ProviderError, Stage
 from oneinbox.core.spec import CallSpec, StageSpec, ToolSpec
 from oneinbox.core.tasks import TaskScope
+from oneinbox.live.audio.clips import ClipShelf
+from oneinbox.live.engine.phrasebook import phrasebook
 from oneinbox.live.engine.ports import Llm, Stt, Tts
+from oneinbox.live.providers.kept_voice import KeptVoice
 from oneinbox.live.providers.openai_compatible.http import Endpoint, open_client
 from oneinbox.live.providers.openai_compatible.llm import ChatCompletions
 from oneinbox.live.providers.openai_compatible.pinned import PinnedTransport
@@ -71,6 +74,7 @@ class ProviderHub:
         self._certificates: ssl.SSLContext | None = None
         self._demo: DemoDesk | None = None
         self._scope = TaskScope("providers")
+        self._clips = ClipShelf()
 
     async def start(self) -> None:
         """Be ready for calls. What is shared is made when the first call needs it."""
@@ -128,6 +132,14 @@ class ProviderHub:
         )
 
     def _tts(self, spec: CallSpec) -> Tts:
+        """Return the voice, which keeps what it says at the beginning of every call and in many others."""
+        fixed = frozenset(phrasebook(spec.stt.language).all_lines())
+        greeting = spec.first_message or ""
+        return KeptVoice(
+            self._voice(spec), spec, self._clips, self._scope, lambda text: text in greeting or text in fixed
+        )
+
+    def _voice(self, spec: CallSpec) -> Tts:
         if spec.tts.provider == DEMO:
             return self._demo_desk().voice(spec.tts)
         return self._adapter(

@@ -17,6 +17,7 @@ from oneinbox.live.providers.demo.agent import DemoAgent
 from oneinbox.live.providers.demo.ear import DemoEar
 from oneinbox.live.providers.demo.espeak import EspeakError, EspeakProcess
 from oneinbox.live.providers.demo.voice import DemoVoice
+from oneinbox.live.providers.kept_voice import KeptVoice
 from oneinbox.live.providers.openai_compatible.llm import ChatCompletions
 from oneinbox.live.providers.openai_compatible.stt import AudioTranscriptions
 from oneinbox.live.providers.openai_compatible.tts import AudioSpeech
@@ -64,12 +65,14 @@ async def test_each_stage_gets_the_adapter_it_names() -> None:
     one = hub.for_call(spec(base_url="http://127.0.0.1:9/v1", api_key=KEY))
     assert isinstance(one.stt, AudioTranscriptions)
     assert isinstance(one.llm, ChatCompletions)
-    assert isinstance(one.tts, AudioSpeech)
+    assert isinstance(one.tts, KeptVoice)
+    assert isinstance(one.tts.voice, AudioSpeech)
     other = hub.for_call(spec(stt="demo", llm="demo", tts="demo"))
     assert isinstance(other.stt, DemoEar)
     assert isinstance(other.llm, DemoAgent)
-    assert isinstance(other.tts, DemoVoice)
-    assert isinstance(hub.for_call(spec(tts="demo")).tts, DemoVoice)
+    for voice in (other.tts, hub.for_call(spec(tts="demo")).tts):
+        assert isinstance(voice, KeptVoice)
+        assert isinstance(voice.voice, DemoVoice)
     await hub.aclose()
 
 

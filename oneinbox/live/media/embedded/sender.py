@@ -6,6 +6,7 @@ time stamps run on through it, and the first packet of speech carries the marker
 
 import secrets
 
+from oneinbox.live.audio.clips import PreparedFrame
 from oneinbox.live.audio.opus import SILENCE_20_MS, OpusEncoder
 from oneinbox.live.audio.playout import FRAME_BYTES
 from oneinbox.live.media.embedded import rtp
@@ -29,6 +30,8 @@ class AudioSender:
         self._sequence = secrets.randbits(15)  # far from wrapping at the start, as SRTP likes it (RFC 3711, 3.3.1)
         self._timestamp = secrets.randbits(32)
         self._silent_frames = _LEAD_OUT_FRAMES
+        self._unheard: list[bytes] = []
+        """The last frames that went out and did not pass through the encoder."""
         self._packets = 0
         self._octets = 0
 
@@ -42,10 +45,10 @@ class AudioSender:
         if frame is not None:
             marker = self._silent_frames >= _LEAD_OUT_FRAMES
             self._silent_frames = 0
-            payload = self._encoder.encode(frame)
+            payload = self._prepared(frame) if isinstance(frame, PreparedFrame) else self._encoded(frame)
         elif self._silent_frames < _LEAD_OUT_FRAMES:
             self._silent_frames += 1
-            payload = self._encoder.encode(bytes(FRAME_BYTES))
+            payload = self._encoded(bytes(FRAME_BYTES))
         else:
             payload = SILENCE_20_MS
         packet = rtp.build_rtp(
@@ -62,6 +65,17 @@ class AudioSender:
         self._octets += len(payload)
         self.payload = payload
         return packet
+
+    def _prepared(self, frame: PreparedFrame) -> bytes:
+        self._unheard = [*self._unheard[-1:], frame]
+        return frame.packet
+
+    def _encoded(self, frame: bytes) -> bytes:
+        """Encode a frame. What was sent just before it without the encoder leads it to where the decoder is."""
+        for before in self._unheard:
+            self._encoder.encode(before)
+        self._unheard.clear()
+        return self._encoder.encode(frame)
 
     @property
     def report_due(self) -> bool:
