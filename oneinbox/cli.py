@@ -4,8 +4,12 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from oneinbox import __version__
+
+if TYPE_CHECKING:
+    from oneinbox.server.settings import Settings
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,6 +42,11 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", parents=[data], help="look at the installation and say what is wrong")
     doctor.add_argument("--port", type=int, help="port of the server to look at (default 8080)")
     doctor.add_argument("--media-port", type=int, help="media port to look at (default 7882)")
+    doctor.add_argument("--media", action="store_true", help="check instead whether browsers can reach the media")
+    doctor.add_argument("--browser", action="store_true", help="with --media: also join with this machine's Chromium")
+    doctor.add_argument("--at", metavar="URL", help="with --media and --token: check the server at ws://... from here")
+    doctor.add_argument("--token", help="with --at: what `oneinbox doctor --media` prints on the server")
+    doctor.add_argument("--workers", type=int, help="with --media: how many workers the server runs")
     sign_in = commands.add_parser("sign-in", parents=[data], help="print a new one-use sign-in link")
     sign_in.add_argument("--port", type=int, help="port of the server (default 8080)")
     commands.add_parser(
@@ -86,9 +95,19 @@ def main(argv: Sequence[str] | None = None) -> None:
             case "migrate":
                 print(asyncio.run(commands.migrate(settings)))
             case _:
-                sys.exit(asyncio.run(commands.doctor(settings)))
+                sys.exit(asyncio.run(_doctor(settings, given)))
     except SettingsError as error:
         _fail(str(error))
+
+
+async def _doctor(settings: "Settings", given: dict[str, Any]) -> int:
+    from oneinbox.server import commands  # noqa: PLC0415 - see main
+
+    if given["media"]:
+        if bool(given["at"]) != bool(given["token"]):
+            _fail("--at and --token belong together: `oneinbox doctor --media` on the server prints both")
+        return await commands.doctor_media(settings, at=given["at"], token=given["token"], browser=given["browser"])
+    return await commands.doctor(settings)
 
 
 def _fail(message: str) -> None:

@@ -93,6 +93,8 @@ class OpenSocket(msgspec.Struct, frozen=True, kw_only=True, tag="open_socket"):
     identity: str
     token_id: str
     rejoin: bool
+    probe: bool = False
+    """No call's: the room is made for whoever checks whether the media can be reached."""
     origin: str | None = None
     """The browser origin that the token is bound to; what it is given to come back with is bound to it too."""
     path: str

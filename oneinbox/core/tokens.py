@@ -34,6 +34,8 @@ class ParticipantToken(msgspec.Struct, frozen=True, kw_only=True):
     """The browser origin the token was given to; a WebSocket from another is refused. None: any."""
     rejoin: bool
     """Delivered inside a running call: lets its holder come back into it, never start it."""
+    probe: bool = False
+    """Leads into no call but into a room that is made for it, to check whether the media can be reached."""
 
 
 def mint_participant_token(
@@ -45,10 +47,11 @@ def mint_participant_token(
     ttl_s: float,
     origin: str | None = None,
     rejoin: bool = False,
+    probe: bool = False,
 ) -> str:
     """Return a token that lets ``identity`` join ``room_name`` within ``ttl_s`` seconds."""
     now = int(time.time())
-    attributes = {"oi.rejoin": "true"} if rejoin else {}
+    attributes = {name: "true" for name, given in (("oi.rejoin", rejoin), ("oi.probe", probe)) if given}
     if origin is not None:
         attributes["oi.origin"] = origin
     claims = {
@@ -101,6 +104,7 @@ def read_participant_token(token: str, *, secret: str, issuer: str) -> Participa
                 "room_name": video["room"],
                 "origin": attributes.get("oi.origin"),
                 "rejoin": attributes.get("oi.rejoin") == "true",
+                "probe": attributes.get("oi.probe") == "true",
             },
             ParticipantToken,
         )

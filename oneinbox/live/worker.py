@@ -40,6 +40,7 @@ from oneinbox.core.tokens import mint_participant_token
 from oneinbox.live.audio.tape import TapeDeck
 from oneinbox.live.call import LiveCall
 from oneinbox.live.media.embedded.endpoint import EmbeddedMedia
+from oneinbox.live.media.probe import Probe
 from oneinbox.live.providers.registry import ProviderHub
 from oneinbox.live.speech.silero import SileroVad
 from oneinbox.live.speech.smart_turn import SmartTurn
@@ -133,6 +134,8 @@ class Worker:
                 if call := self._calls.get(call_id):
                     call.end(reason)
             case OpenSocket():
+                if message.probe:
+                    self._open_probe(message)
                 self._media.on_socket_open(message, LinkSocket(self._link, message.socket_id))
             case SocketData(socket_id=socket_id, data=data):
                 self._media.on_socket_data(socket_id, data)
@@ -140,6 +143,13 @@ class Worker:
                 self._media.on_socket_closed(socket_id)
             case Configure() | Drain():
                 _log.error("unexpected %s from the server", type(message).__name__)
+
+    def _open_probe(self, request: OpenSocket) -> None:
+        try:
+            probe = Probe(self._media, room_name=request.room_name, identity=request.identity)
+        except ValueError:
+            return  # its visitor comes back
+        self._scope.spawn(probe.run(), request.room_name)
 
     def _start(self, spec: CallSpec) -> None:
         tools = self._tools.for_call(spec, self._emit)

@@ -77,6 +77,26 @@ async def doctor(settings: Settings) -> int:
         *await _look_at_server(settings),
         *await _look_at_stages(settings),
     ]
+    return _tell(findings)
+
+
+async def doctor_media(settings: Settings, *, at: str | None, token: str | None, browser: bool) -> int:
+    """Check whether browsers can reach the media: of the running server of these settings, or of the one ``at`` a URL."""
+    # an answer from a server needs the live half, which no other command does
+    from oneinbox.server.media_browser import look_with_chromium  # noqa: PLC0415
+    from oneinbox.server.media_doctor import look_at_media, look_from_here, probe_token, server_url_of  # noqa: PLC0415
+
+    if at is not None and token is not None:
+        findings = await look_from_here(server_url_of(at), token)
+    else:
+        findings = await look_at_media(settings)
+    if browser:
+        address = server_url_of(at or public_address(settings))
+        findings.append(await look_with_chromium(address, token or probe_token(settings, 0)))
+    return _tell(findings)
+
+
+def _tell(findings: list[Finding]) -> int:
     for state, text in findings:
         print(f"{state:<5} {text}")
     bad = sum(state == "bad" for state, _ in findings)

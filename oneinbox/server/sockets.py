@@ -125,6 +125,7 @@ async def _carry(websocket: WebSocket, token: ParticipantToken, pool: WorkerPool
             identity=token.identity,
             token_id=token.token_id,
             rejoin=token.rejoin,
+            probe=token.probe,
             origin=token.origin,
             path=websocket.url.path,
             query=query,

@@ -168,12 +168,19 @@ class WorkerPool:
         """Carry a client's socket to the worker that owns its room; None when no worker does."""
         self._next_socket_id += 1
         request = make_request(self._next_socket_id)
-        worker = self._rooms.get(request.room_name)
+        worker = self._probed(request.room_name) if request.probe else self._rooms.get(request.room_name)
         if worker is None:
             return None
         worker.sockets[request.socket_id] = peer
         worker.link.send(request)
         return SocketRoute(worker, request.socket_id)
+
+    def _probed(self, room_name: str) -> WorkerProcess | None:
+        """Return the worker that a probe asks for: its room is named ``probe-<number of the worker>-...``."""
+        number = room_name.split("-")[1:2]
+        index = int(number[0]) if number and number[0].isdigit() else len(self._slots)
+        worker = self._slots[index] if index < len(self._slots) else None
+        return worker if worker is not None and worker.ready else None
 
     # ---- one worker -----------------------------------------------------------------------------------------------
 

@@ -72,13 +72,13 @@ class RunningServer:
             self._key = self.run("keys", "create", "--name", "test").strip()
         return self._key
 
-    def run(self, *arguments: str) -> str:
+    def run(self, *arguments: str, expect: int = 0) -> str:
         """Run another ``oneinbox`` command on the same data directory; return what it prints."""
         command = [sys.executable, "-m", "oneinbox", *arguments, "--data-dir", str(self.data_dir)]
         done = subprocess.run(
             command, cwd=REPO, env=self._environ, capture_output=True, text=True, timeout=60, check=False
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
