@@ -76,6 +76,7 @@ format: $(INSTALLED_DEV)
 bench: setup
 	$(BIN)/python -m bench.media
 	$(BIN)/python -m bench.api
+	$(BIN)/python -m bench.turns
 
 clean:
 	rm -rf $(VENV) build oneinbox/server/static oneinbox.egg-info clients/*/node_modules clients/*/dist

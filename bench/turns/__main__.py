@@ -31,6 +31,8 @@ SETTINGS = ("stock", "equal")
 FULL_CORE = 0.92
 """More calls are not tried where they would take more than this share of a core."""
 
+_BEGIN, _END = "<!-- figures: written by the benchmark -->", "<!-- end of the figures -->"
+
 Key = tuple[str, str, int]
 
 
@@ -118,7 +120,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, nargs="*", default=[1, 20, 40, 100])
     parser.add_argument("--engines", nargs="*", default=list(ENGINES))
     parser.add_argument("--short", action="store_true", help="one round of 1 and 5 calls")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks/turns.*, not only build/")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks/turns.*, not only build/turns/")
     options = parser.parse_args()
     if options.short:
         options.rounds, options.calls, options.seconds = 1, [1, 5], 20.0
@@ -140,14 +142,18 @@ def main() -> None:
             (out / "turns.json").write_text(json.dumps(results, indent=1))
     target = ROOT / "docs" / "benchmarks" if options.write else out
     (target / "turns.json").write_text(json.dumps(results, indent=1) + "\n")
-    (target / "turns-tables.md").write_text(report.tables(results))
+    tables = report.tables(results)
+    if options.write:
+        page = target / "turns.md"
+        head, _, rest = page.read_text().partition(_BEGIN)
+        page.write_text(f"{head}{_BEGIN}\n\n{report.about(results)}\n{tables}\n{_END}{rest.partition(_END)[2]}")
     subprocess.run(
         [str(peers.python(ROOT)), "-m", "bench.turns.plot", str(target / "turns.json"), str(target / "turns.svg")],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=True,
     )
-    print(report.tables(results))
+    print(tables)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class Said:
     """Something the caller said, or another sound it made."""
 
     step: str
-    """What for: normal, normal-long, barge-in, cough, mm-hm, noise, pause400, pause800."""
+    """What for: normal, barge-in, cough, mm-hm, noise, pause400, pause800."""
     clip: str
     stretches: list[tuple[float, float]]
     """Of speech, or the sound's own."""
@@ -141,16 +141,26 @@ class Caller:
         await self._ask("normal", "short")
 
     async def _barge_in(self) -> None:
-        if await self._ask("normal-long", "long"):
+        if await self._ask("normal", "long"):
             await asyncio.sleep(1.5)
             await self._ask("barge-in", "interruption")
 
-    async def _disturb(self) -> None:
-        if await self._ask("normal-long", "long"):
-            for kind in ("cough", "mm-hm", "noise"):
-                await asyncio.sleep(1.0)
-                await self._say(kind, kind)
-                await asyncio.sleep(2.6)
+    async def _disturb(self, kind: str) -> None:
+        """Make a sound into the long answer, listen what comes of it, and cut in."""
+        if await self._ask("normal", "long"):
+            await asyncio.sleep(1.0)
+            await self._say(kind, kind)
+            await asyncio.sleep(2.6)
+            await self._ask("barge-in", "interruption")
+
+    async def _cough(self) -> None:
+        await self._disturb("cough")
+
+    async def _hum(self) -> None:
+        await self._disturb("mm-hm")
+
+    async def _noise(self) -> None:
+        await self._disturb("noise")
 
     async def _pause_400(self) -> None:
         await self._ask("pause400", "pause400")
@@ -162,9 +172,9 @@ class Caller:
         """Play ``script`` (``talk`` or ``all``) until cancelled; callers begin at different places of it."""
         parts = {
             "talk": [self._normal, self._barge_in, self._normal],
-            "all": [self._normal, self._barge_in, self._disturb, self._pause_400, self._pause_800],
+            "all": [self._normal, self._cough, self._pause_400, self._hum, self._pause_800, self._noise],
         }[script]
-        await asyncio.sleep(0.5 + 0.137 * (self._number % 20))
+        await asyncio.sleep(0.3 + 0.137 * (self._number % 20))
         place = self._number
         while True:
             await parts[place % len(parts)]()

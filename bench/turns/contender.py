@@ -5,7 +5,6 @@ frames and utterances, for ``measure.py``.
 """
 
 import asyncio
-import gc
 import importlib
 import json
 import os
@@ -53,11 +52,8 @@ async def run(name: str, settings: str, calls: int, seconds: float, script: str,
     module, engine_class = ENGINES[name]
     engine = getattr(importlib.import_module(module), engine_class)(settings)
     kinds = clips.load(folder)
-    first_heard = Heard()
-    sessions: list[tuple[Session, Heard]] = [(await engine.call(first_heard), first_heard)]
-    gc.collect()
-    before_mb = _memory_mb()
-    for _ in range(calls - 1):
+    sessions: list[tuple[Session, Heard]] = []
+    for _ in range(calls):
         heard = Heard()
         sessions.append((await engine.call(heard), heard))
     until_s = time.perf_counter() + WARM_UP_S + seconds + 1
@@ -88,8 +84,7 @@ async def run(name: str, settings: str, calls: int, seconds: float, script: str,
         "script": script,
         "cpu_ms_per_call_s": cpu_s / lasted_s / calls * 1000,
         "core_share": cpu_s / lasted_s,
-        "memory_mb": memory_mb,
-        "memory_mb_per_call": (memory_mb - noted_mb - before_mb) / (calls - 1) if calls > 1 else None,
+        "memory_mb": memory_mb - noted_mb,
         "loop_lag_p99_ms": lags[int(len(lags) * 0.99)] * 1000,
         "from_s": from_s,
         "failed": failed,

@@ -65,6 +65,7 @@ class Figures:
         """Whether the agent spoke before the sentence was over."""
         self.cpu: list[float] = []
         self.memory: list[float] = []
+        """Of the whole process, MB."""
         self.lag: list[float] = []
         self.failed: list[str] = []
 
@@ -72,8 +73,7 @@ class Figures:
         """Take in what one process printed."""
         self.cpu.append(run["cpu_ms_per_call_s"])
         self.lag.append(run["loop_lag_p99_ms"])
-        if run["memory_mb_per_call"] is not None:
-            self.memory.append(run["memory_mb_per_call"])
+        self.memory.append(run["memory_mb"])
         self.failed += run["failed"]
         for caller in run["callers"]:
             ear = _Ear(caller["frames"])
@@ -88,7 +88,8 @@ class Figures:
                 self._disturbance(step, one["stretches"][0][0], one["stretches"][-1][1], next_s, ear)
             return
         self.asked += 1
-        if step == "barge-in":
+        barge_in = step == "barge-in" and one["over_agent"]
+        if barge_in:
             self._barge_in(one, ear)
         start_s, end_s = one["stretches"][0][1], one["stretches"][-1][1]
         if step in self.pauses:
@@ -100,7 +101,7 @@ class Figures:
         if reply is None or reply[0][0] > next_s:
             self.missed += 1
         elif step not in self.pauses:
-            kind = "after barge-in" if step == "barge-in" else "normal"
+            kind = "after barge-in" if barge_in else "normal"
             self.added[kind].append((reply[0][0] - end_s - PROVIDERS_S) * 1000)
 
     def _barge_in(self, one: dict[str, Any], ear: _Ear) -> None:

@@ -38,18 +38,21 @@ def summary(figures: Figures) -> dict[str, Any]:
         "disturbed": disturbed,
         "false_ends": {kind: {"n": len(early), "early": sum(early)} for kind, early in figures.pauses.items()},
         "cpu_ms_per_call_s": {**(_spread(figures.cpu) or {}), "mean": round(statistics.mean(figures.cpu), 2)},
-        "memory_mb_per_call": round(statistics.mean(figures.memory), 2) if figures.memory else None,
+        "memory_mb": round(statistics.mean(figures.memory), 1),
         "loop_lag_p99_ms": round(max(figures.lag), 1),
         "failed": figures.failed[:5],
     }
 
 
 def results(about: Mapping[str, Any], figures: Mapping[tuple[str, str, int], Figures]) -> dict[str, Any]:
-    """Return everything as JSON."""
-    return {
-        **about,
-        "figures": {f"{e}/{s}/{calls}": summary(found) for (e, s, calls), found in sorted(figures.items())},
-    }
+    """Return everything as JSON. What a process with one call takes is taken from one with more."""
+    found = {f"{engine}/{settings}/{calls}": summary(one) for (engine, settings, calls), one in sorted(figures.items())}
+    for (engine, settings, calls), one in figures.items():
+        alone = figures.get((engine, settings, 1))
+        if alone is not None and calls > 1:
+            further_mb = (statistics.mean(one.memory) - statistics.mean(alone.memory)) / (calls - 1)
+            found[f"{engine}/{settings}/{calls}"]["memory_mb_per_call"] = round(further_mb, 2)
+    return {**about, "figures": found}
 
 
 def line(figures: Figures) -> str:
@@ -60,7 +63,7 @@ def line(figures: Figures) -> str:
     outcomes = {kind: {k: v for k, v in found.items() if k not in ("n", "back")} for kind, found in known["disturbed"].items()}  # fmt: skip
     ends = {kind: f"{found['early']}/{found['n']}" for kind, found in known["false_ends"].items() if found["n"]}
     return (
-        f"cpu {known['cpu_ms_per_call_s']['mean']:6.2f}  MB {known['memory_mb_per_call']}  lag {known['loop_lag_p99_ms']}  "
+        f"cpu {known['cpu_ms_per_call_s']['mean']:6.2f}  MB {known['memory_mb']}  lag {known['loop_lag_p99_ms']}  "
         f"added {added}  missed {known['missed']}/{known['asked']}  stop {stop}  {outcomes}  early {ends}  {known['failed']}"
     )
 
@@ -145,10 +148,20 @@ def tables(results: Mapping[str, Any]) -> str:
     out += "### CPU, ms for each second of a call: mean (lowest-highest run)\n\n"
     out += _table(["calls", *NAMES.values(), "LiveKit / ours", "Pipecat / ours", "harness alone"], rows) + "\n"
     rows = [
-        [f"{calls}, {settings}", *(f"{one['memory_mb_per_call']:.2f}" if one and one["memory_mb_per_call"] is not None else "-" for one in known)]
+        [f"{calls}, {settings}", *(f"{one['memory_mb_per_call']:.2f}" if one and "memory_mb_per_call" in one else "-" for one in known)]
         for calls in sizes if calls > 1
         for settings in ("stock", "equal")
         if any(known := [figures.get(f"{engine}/{settings}/{calls}") for engine in NAMES])
     ]  # fmt: skip
     out += "### Memory for each further call, MB\n\n" + _table(["calls", *NAMES.values()], rows)
     return out
+
+
+def about(results: Mapping[str, Any]) -> str:
+    """Return a sentence on where the figures come from."""
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    return (
+        f"{results['date']}, commit {results['commit']}; {results['cores']} shared cores ({results['cpu']}), Python "
+        f"{results['python']}, {versions}; {results['rounds']} rounds of {results['seconds']:.0f} s a run, load "
+        f"{results['load_before']:.1f} at the start.\n"
+    )
