@@ -20,6 +20,7 @@ from oneinbox.core.events import (
 )
 from oneinbox.core.spec import CallSpec
 from oneinbox.core.tasks import TaskScope
+from oneinbox.live.audio.echo import EchoGuard
 from oneinbox.live.audio.tape import Tape, TapeDeck
 from oneinbox.live.engine.loop import Conversation
 from oneinbox.live.engine.ports import EndOfTurn, Vad
@@ -94,6 +95,7 @@ class LiveCall:
             emit=emit,
             end_of_turn=end_of_turn,
             tools=tools,
+            echo=EchoGuard(),
         )
 
     async def run(self) -> None:

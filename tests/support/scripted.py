@@ -329,6 +329,7 @@ class FakePlayout:
     def __init__(self) -> None:
         self._queue = bytearray()
         self._played = 0
+        self._last_frame = b""
         self._paused = False
         self._gain = 1.0
         self._callback: Callable[[], None] | None = None
@@ -364,6 +365,10 @@ class FakePlayout:
     def queued_samples(self) -> int:
         return len(self._queue) // 2
 
+    @property
+    def last_frame(self) -> bytes:
+        return self._last_frame
+
     def on_frame(self, callback: Callable[[], None] | None) -> None:
         self._callback = callback
 
@@ -379,6 +384,7 @@ class FakePlayout:
             frame = bytes(self._queue[: FRAME_SAMPLES * 2])
             del self._queue[: FRAME_SAMPLES * 2]
             self._played += len(frame) // 2
+            self._last_frame = frame
             self.frames.append((now_s(), int.from_bytes(frame[:2], "little"), self._gain))
             if frame[:2] == frame[-2:]:
                 self.heard[int.from_bytes(frame[:2], "little")] += len(frame) // 2

@@ -42,6 +42,7 @@ class PlayoutQueue:
         self._gain = 1.0
         self._gain_now = 1.0
         """The gain that the last frame ended with: a ramp leads from here to ``_gain``."""
+        self._last_frame = b""
         self._fade = b""
         """The ramp to silence that follows a cut."""
         self._written_since_pull = False
@@ -98,6 +99,11 @@ class PlayoutQueue:
         """Samples written and neither played nor cleared."""
         return self._queued_bytes // 2
 
+    @property
+    def last_frame(self) -> bytes:
+        """The last frame that played written audio, as it was sent."""
+        return self._last_frame
+
     def on_frame(self, callback: Callable[[], None] | None) -> None:
         """Call ``callback`` after each frame that played written audio; ``None`` takes it back."""
         self._on_frame = callback
@@ -122,7 +128,8 @@ class PlayoutQueue:
         frame = self._take(FRAME_BYTES)
         self._played += len(frame) // 2
         self._frame_was_written = self._sounding = True
-        return prepared or self._scaled(frame).ljust(FRAME_BYTES, b"\0")
+        self._last_frame = prepared or self._scaled(frame).ljust(FRAME_BYTES, b"\0")
+        return self._last_frame
 
     def frame_sent(self) -> None:
         """Tell whoever listens, where the frame just pulled held written audio."""

@@ -28,9 +28,11 @@ from oneinbox.live.engine.endpointing import Endpointing
 from oneinbox.live.engine.faults import Patience
 from oneinbox.live.engine.floor import TurnSettings
 from oneinbox.live.engine.history import History
+from oneinbox.live.engine.own_voice import OwnVoice
 from oneinbox.live.engine.phrasebook import phrasebook
 from oneinbox.live.engine.ports import (
     Caption,
+    Echo,
     EndOfTurn,
     EndOfTurnStream,
     Llm,
@@ -97,6 +99,7 @@ class Conversation:
         tools: Tools | None = None,
         patience: Patience | None = None,
         end_of_turn: EndOfTurn | None = None,
+        echo: Echo | None = None,
     ) -> None:
         self._spec = spec
         self._stt = stt
@@ -113,7 +116,8 @@ class Conversation:
         self._settings = turn_settings(spec, end_of_turn_model=self._end_of_turn is not None)
         self._machine = TurnMachine(self._settings)
         self._history = History(spec.llm.system_prompt)
-        self._ear = Ear(stt, spec.stt.provider, spawn=self._spawn, tell=self._tell, fault=self._fault)
+        self._own_voice = OwnVoice(echo)
+        self._ear = Ear(stt, spec.stt.provider, spawn=self._spawn, tell=self._tell_words, fault=self._fault)
         self._speaker = Speaker(
             spec,
             self._history,
@@ -127,6 +131,7 @@ class Conversation:
             tell=self._tell,
             emit=emit,
             fault=self._fault,
+            echo=echo,
         )
         self._scope = TaskScope(f"conversation:{spec.call_id}")
         self._running = False
@@ -182,6 +187,7 @@ class Conversation:
         """Take one 20 ms frame of the caller's audio; dropped while the call does not run."""
         if self._vad_stream is not None:
             self._ear.push(pcm)
+            self._own_voice.heard(pcm)
             if self._turn_stream is not None:
                 self._turn_stream.push(pcm)
             self._vad_stream.push(pcm)
@@ -213,7 +219,7 @@ class Conversation:
     def _start(self) -> None:
         self._running = True
         self._speaker.start()
-        self._vad_stream = self._vad.open(lambda probability: self._tell(ev.Voice(self._now_s(), probability)))
+        self._vad_stream = self._vad.open(self._tell_voice)
         if self._end_of_turn is not None:
             self._turn_stream = self._end_of_turn.open(
                 lambda pause, probability: self._tell(ev.Completeness(self._now_s(), pause, probability))
@@ -245,6 +251,21 @@ class Conversation:
     def _task_done(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and task.exception() is not None:
             self._end_call(EndReason.INTERNAL_ERROR)  # the scope has logged it
+
+    def _tell_voice(self, probability: float) -> None:
+        now_s = self._now_s()
+        own = self._own_voice.is_voice(probability, now_s, self._speaker.last_heard_s)
+        self._tell(ev.Voice(now_s, 0.0 if own else probability))
+
+    def _tell_words(self, event: ev.AnyEvent) -> None:
+        """Tell what the recogniser heard, but for the agent's own words."""
+        if isinstance(event, ev.Partial | ev.Final) and self._own_voice.are_words(
+            event.text, event.at_s, self._speaker.speech
+        ):
+            if isinstance(event, ev.Partial):
+                return
+            event = ev.Final(event.at_s, "")
+        self._tell(event)
 
     def _tell(self, event: ev.AnyEvent) -> None:
         """Give the machine an event and carry out what follows; events that arise meanwhile wait their turn."""

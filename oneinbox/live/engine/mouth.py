@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from oneinbox.live.engine import turn_events as ev
 from oneinbox.live.engine.faults import is_fatal
-from oneinbox.live.engine.ports import FRAME_MS, SPOKEN_RATE_HZ, Playout
+from oneinbox.live.engine.ports import FRAME_MS, SPOKEN_RATE_HZ, Echo, Playout
 from oneinbox.live.engine.reply import Reply
 from oneinbox.live.engine.transcript import heard_sentences
 
@@ -30,8 +30,11 @@ class Mouth:
         tell: Callable[[ev.AnyEvent], None],
         started: Callable[[Reply, float], None],
         show: Callable[[Reply, str], None],
+        echo: Echo | None = None,
     ) -> None:
         self.reply: Reply | None = None
+        self.last_reply: Reply | None = None
+        """The reply before."""
         self.first_frame_s: float | None = None
         self.last_frame_s = 0.0
         self.round_starts: dict[int, tuple[float, float]] = {}
@@ -41,6 +44,7 @@ class Mouth:
         self._tell = tell
         self._started = started
         self._show = show
+        self._echo = echo
         self._base_samples = 0
         self._frames = 0
         self._dry = False
@@ -66,7 +70,7 @@ class Mouth:
         """Stop the reply at the present sample; return the words that were heard of it."""
         heard = self.heard()
         self._playout.clear()
-        self.reply = None
+        self.last_reply, self.reply = self.reply, None
         return heard
 
     def heard(self) -> str:
@@ -90,6 +94,8 @@ class Mouth:
         if reply is None:
             return
         before_s, self.last_frame_s = self.spoken_s, self._now_s()
+        if self._echo is not None:
+            self._echo.played(self._playout.last_frame, self.last_frame_s)
         self._frames += 1
         if reply.marks:
             self._note_rounds(reply, before_s)

@@ -43,6 +43,22 @@ class Vad(Protocol):
         ...
 
 
+class Echo(Protocol):
+    """Tells the agent's own voice in the caller's microphone from the caller's."""
+
+    def heard(self, pcm: bytes) -> None:
+        """Take one 20 ms frame of the caller's audio."""
+        ...
+
+    def played(self, pcm: bytes, at_s: float) -> None:
+        """Take one 20 ms frame that went to the caller at ``at_s`` (24 kHz, as it was sent)."""
+        ...
+
+    def is_echo(self, at_s: float) -> bool:
+        """Whether what was heard last, up to ``at_s``, is what was played, and nobody speaks with it."""
+        ...
+
+
 class SttPartial(msgspec.Struct, frozen=True, kw_only=True):
     """What the recogniser makes of the utterance so far; may still change."""
 
@@ -297,6 +313,11 @@ class Playout(Protocol):
     @property
     def queued_samples(self) -> int:
         """Samples written and neither played nor cleared."""
+        ...
+
+    @property
+    def last_frame(self) -> bytes:
+        """The last frame that was played, as it was sent: 20 ms of 24 kHz."""
         ...
 
     def on_frame(self, callback: Callable[[], None] | None) -> None:

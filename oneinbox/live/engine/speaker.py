@@ -16,7 +16,7 @@ from oneinbox.live.engine.history import History
 from oneinbox.live.engine.mind import KnownText, ModelMind
 from oneinbox.live.engine.mouth import Mouth
 from oneinbox.live.engine.phrasebook import phrasebook
-from oneinbox.live.engine.ports import Caption, ChatMessage, Llm, Page, Playout, Tools, Tts
+from oneinbox.live.engine.ports import Caption, ChatMessage, Echo, Llm, Page, Playout, Tools, Tts
 from oneinbox.live.engine.reply import Reply
 from oneinbox.live.engine.tool_runs import ToolRuns
 
@@ -44,6 +44,7 @@ class Speaker:
         tell: Callable[[ev.AnyEvent], None],
         emit: Callable[[AnyCallEvent], None],
         fault: Callable[[ProviderError], None],
+        echo: Echo | None = None,
     ) -> None:
         self.started_s = 0.0
         """When the call's clock started."""
@@ -59,7 +60,7 @@ class Speaker:
         self._emit = emit
         self._fault = fault
         self._now_s = asyncio.get_running_loop().time
-        self._mouth = Mouth(playout, now_s=self._now_s, tell=tell, started=self._started, show=self._show)
+        self._mouth = Mouth(playout, now_s=self._now_s, tell=tell, started=self._started, show=self._show, echo=echo)
         self.runs = ToolRuns(
             spec, tools, history, spawn=spawn, emit=emit, clock_s=lambda: self._now_s() - self.started_s
         )
@@ -107,6 +108,17 @@ class Speaker:
             self._measure(reply)
         if reply.reply_id in self._replies:
             self._mouth.look(reply)
+
+    @property
+    def speech(self) -> str:
+        """The text of the reply that is being heard, or was heard last."""
+        reply = self._mouth.reply or self._mouth.last_reply
+        return " ".join(sentence.text for sentence in reply.sentences) if reply is not None else ""
+
+    @property
+    def last_heard_s(self) -> float:
+        """When the agent was last heard."""
+        return self._mouth.last_frame_s
 
     # ---- the machine's orders -----------------------------------------------------------------------------------
 
