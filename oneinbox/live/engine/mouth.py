@@ -94,8 +94,7 @@ class Mouth:
         if reply is None:
             return
         before_s, self.last_frame_s = self.spoken_s, self._now_s()
-        if self._echo is not None:
-            self._echo.played(self._playout.last_frame, self.last_frame_s)
+        self._note_echo()
         self._frames += 1
         if reply.marks:
             self._note_rounds(reply, before_s)
@@ -143,6 +142,10 @@ class Mouth:
         elif self._frames and not self._dry:
             self._dry = True
             self._tell(ev.Dry(at_s, reply.reply_id))
+
+    def _note_echo(self) -> None:
+        if self._echo is not None:
+            self._echo.played(self._playout.last_frame, self.last_frame_s)
 
     @property
     def spoken_s(self) -> float:
