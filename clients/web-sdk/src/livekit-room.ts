@@ -91,10 +91,10 @@ export class LivekitRoom implements RoomPort {
       this.#meter = this.#parts.newMeter();
       this.#audioElement = options.audioElement ?? this.#parts.newAudioElement();
       this.#ownsAudioElement = options.audioElement === undefined;
-      const microphone = await this.#connect(options);
+      const published = await this.#connect(options);
       await Promise.race([
         Promise.all([
-          this.#room.localParticipant.publishTrack(microphone, { source: Track.Source.Microphone }),
+          published.done,
           within(AGENT_TIMEOUT_MS, this.#agentHeard.promise, "The agent did not join the call"),
         ]),
         this.#lost.promise,
@@ -155,18 +155,28 @@ export class LivekitRoom implements RoomPort {
     await this.#audioElement?.setSinkId(deviceId);
   }
 
-  /** Open the microphone and connect: side by side when no question will be asked, else the question first. */
-  async #connect(options: JoinOptions): Promise<LocalAudioTrack> {
+  /**
+   * Open the microphone and connect: side by side when no question will be asked, else the question first. Gives the
+   * publishing of the microphone, which begins as soon as there is signalling: it need not wait for the media.
+   */
+  async #connect(options: JoinOptions): Promise<{ done: Promise<unknown> }> {
     const quiet = await this.#parts.microphoneAllowed();
     const microphone = this.#openMicrophone(options.microphone);
     this.#opening = microphone.catch(() => undefined);
     if (!quiet) await microphone;
     if (this.#left) throw endedMeanwhile();
+    const signalled = new Promise<void>((resolve) => {
+      this.#room.once(RoomEvent.SignalConnected, () => resolve());
+    });
     const connected = this.#enter(options);
     connected.catch(() => undefined); // where the microphone fails first, that is the error to tell
-    const [opened] = await Promise.all([microphone, connected]);
+    const done = Promise.all([microphone, Promise.race([signalled, connected])]).then(([opened]) =>
+      this.#room.localParticipant.publishTrack(opened, { source: Track.Source.Microphone }),
+    );
+    done.catch(() => undefined); // told where it is waited for
+    await Promise.all([microphone, connected]);
     for (const participant of this.#room.remoteParticipants.values()) this.#readAttributes(participant);
-    return opened;
+    return { done }; // wrapped: an async function would wait for a bare promise
   }
 
   /** Connect. The page before may not be gone yet in the server's eyes: then its token is used for a moment longer. */
