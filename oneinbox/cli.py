@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--media-host", help="addresses to bind the media port to, by commas (default 0.0.0.0,::)")
     up.add_argument("--public-url", help="how browsers reach this server, where a proxy stands in front of it")
     up.add_argument("--announced-addresses", help="IP addresses of the media port as clients see them, by commas")
-    up.add_argument("--workers", type=int, help="worker processes (default: one for each core but one)")
+    up.add_argument("--workers", metavar="N", help="worker processes, or auto: one for each core (the default)")
 
     keys = commands.add_parser("keys", help="make keys")
     key_commands = keys.add_subparsers(dest="key_command", metavar="COMMAND", required=True)

@@ -31,6 +31,11 @@ from oneinbox.core.spec import CallSpec
 class TakesAll:
     """A dispatcher without workers."""
 
+    draining = False
+
+    def why_not_ready(self) -> None:
+        return None
+
     async def start_call(self, spec: CallSpec) -> None:
         del spec
 

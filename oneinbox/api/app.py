@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Literal
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -71,7 +72,7 @@ _DESCRIPTION = "Agents that talk with people. Errors: docs/reference/errors.md."
 class Health(BaseModel):
     """The server is up."""
 
-    status: str = Field(examples=["ok"])
+    status: Literal["ok", "draining"] = Field(description="`draining`: being stopped, while its calls finish.")
     version: str
 
 
@@ -118,7 +119,7 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     links = RecordingLinks(config)
     app.include_router(call_routes(CallService(database, dispatcher, config, links), starter, guard, page_guard, own))
     app.include_router(recording_routes(database, links, config.recordings_dir))
-    app.include_router(_health_routes())
+    app.include_router(_health_routes(dispatcher))
     sign_ups = SignUpService(database, config, accounts, add_demo_agent)
     app.include_router(account_routes(accounts, sign_ups, guard, own))
     app.include_router(organisation_routes(accounts, guard))
@@ -152,13 +153,22 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _health_routes() -> APIRouter:
+def _health_routes(dispatcher: Dispatcher) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/v1/health")
     async def health() -> Health:
         """Say that the server is up. Needs no key."""
-        return Health(status="ok", version=__version__)
+        return Health(status="draining" if dispatcher.draining else "ok", version=__version__)
+
+    @router.get(
+        "/v1/health/ready", responses={503: {"description": "A new call would be refused; the error says why."}}
+    )
+    async def ready() -> Health:
+        """Say whether a new call would be taken, for a load balancer. Needs no key."""
+        if (why := dispatcher.why_not_ready()) is not None:
+            raise why
+        return await health()
 
     return router
 

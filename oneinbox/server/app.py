@@ -24,11 +24,15 @@ from oneinbox.api.webhooks.signing import SigningSecrets
 from oneinbox.core.errors import Stage
 from oneinbox.core.events import EndReason
 from oneinbox.core.ids import new_id
+from oneinbox.core.loop_watch import LoopWatch
 from oneinbox.core.outbound import AddressPolicy
 from oneinbox.core.tasks import TaskScope
 from oneinbox.net.outbound import OutboundGuard
 from oneinbox.server.connections import Waiting, patient_http
+from oneinbox.server.metrics import Snapshot
+from oneinbox.server.metrics_route import metrics_route
 from oneinbox.server.pages import page_routes
+from oneinbox.server.request_figures import CountRequests, RequestFigures
 from oneinbox.server.settings import Secrets, Settings, load_secrets
 from oneinbox.server.sockets import socket_routes
 from oneinbox.server.workers import TOKEN_ISSUER, WorkerPool
@@ -110,6 +114,18 @@ async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> Asy
     recorder = Recorder(database, config.server_id)
     keeper = CallKeeper(database, pool, recorder, config.server_id)
     recordings = RecordingKeeper(database, config)
+    requests, watch = RequestFigures(), LoopWatch()
+
+    async def read_metrics() -> Snapshot:
+        return Snapshot(
+            workers=pool.workers,
+            draining=pool.draining,
+            calls=pool.figures,
+            requests=requests,
+            server_loop=watch.load(),
+            webhook_backlog=await deliverer.backlog(),
+        )
+
     try:
         await recorder.fail_all_open(EndReason.SERVER_LOST)
         pool.record_into(recorder)
@@ -117,12 +133,16 @@ async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> Asy
         first_run = await ensure_first_organisation(database)
         app = create_app(config, database, pool)
         app.include_router(socket_routes(pool, secrets.participant_tokens))
-        app.include_router(page_routes())
+        app.include_router(metrics_route(settings, read_metrics))
+        app.include_router(page_routes())  # last: it takes every path
+        app.add_middleware(CountRequests, figures=requests)
+        watch.start()
         deliverer.start()
         recordings.start()
         ingestor.start()
         yield Composed(app, config, database, first_run)
     finally:
+        watch.stop()
         await pool.aclose()  # what the workers still say goes into the database
         await keeper.aclose()
         await recordings.aclose()

@@ -23,6 +23,8 @@ from oneinbox.core.link import IceServer
 from oneinbox.core.outbound import AddressPolicy
 
 _PREFIX = "ONEINBOX_"
+_TOKEN_CHARS = 16
+_THIS_MACHINE = ("127.0.0.0/8", "::1/128")
 _OPENAI_URL = "https://api.openai.com/v1"
 
 
@@ -58,8 +60,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str | None = None
     database_url: str | None = None
     workers: int = 0
-    """Worker processes; 0 means one for each core but one, and at least one."""
+    """Worker processes; 0 (also written ``auto``) means one for each core that this process may use."""
     max_calls_per_worker: int = 25
+    max_worker_cpu: float = 0.85
+    """Share of one core beyond which a worker takes no more calls; 0: whatever it uses."""
+    max_tick_late_ms: float = 20.0
+    """A worker of whose 20 ms ticks more than one in twenty are later than this takes no more calls; 0: it does."""
+    drain_timeout_s: float = 600.0
+    """How long live calls may go on after SIGTERM, and in a worker that is to be replaced."""
+    metrics_token: str | None = None
+    """Who sends it as a bearer token may read ``/metrics`` from anywhere."""
+    metrics_allowed_networks: tuple[str, ...] | None = None
+    """CIDR blocks from which ``/metrics`` may be read without a token; ``None``: this machine's own addresses, unless a
+    proxy stands before the server (``public_url``): through it everybody comes from this machine."""
     join_timeout_s: float = 120.0
     rejoin_grace_s: float = 30.0
     """How long a participant that vanished (a reload, a lost network) may take to come back into its call."""
@@ -81,7 +94,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def worker_count(self) -> int:
         """How many workers to run."""
-        return self.workers or max(1, (os.cpu_count() or 2) - 1)
+        return self.workers or usable_cores()
+
+    @property
+    def metrics_networks(self) -> tuple[str, ...]:
+        """From where ``/metrics`` may be read without a token."""
+        if self.metrics_allowed_networks is not None:
+            return self.metrics_allowed_networks
+        return _THIS_MACHINE if self.public_url is None else ()
 
     @property
     def data_path(self) -> Path:
@@ -92,6 +112,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def recordings_path(self) -> Path:
         """Where workers write recordings, and where they stay unless a store is set up."""
         return self.data_path / "recordings"
+
+
+def usable_cores() -> int:
+    """How many cores this process may use: of the machine, by its affinity, and by the quota of its cgroup (a container)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
 def default_data_dir() -> Path:
@@ -152,6 +182,8 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _convert(value: Any, wanted: Any, where: str) -> Any:
     if isinstance(value, str) and str(wanted).startswith("tuple"):
         value = _list(value, where)
+    if value == "auto" and wanted is int:
+        value = 0
     try:
         return msgspec.convert(value, wanted, strict=False)
     except msgspec.ValidationError as error:
@@ -174,6 +206,7 @@ def _check(settings: Settings) -> None:
             raise SettingsError(f"{name} has to be between 0 and 65535, not {getattr(settings, name)}")
     if not 0 <= settings.rejoin_grace_s <= 3600:
         raise SettingsError(f"rejoin_grace_s has to be between 0 and 3600, not {settings.rejoin_grace_s}")
+    _check_limits(settings)
     for address in settings.announced_addresses:
         try:
             ipaddress.ip_address(address)
@@ -210,6 +243,25 @@ def _check_store(settings: Settings) -> None:
             raise SettingsError(f"{name} is an address alone: keys belong into recordings_store_key_id and ..._secret")
     if settings.recordings_store and not (settings.recordings_store_key_id and settings.recordings_store_secret):
         raise SettingsError("recordings_store needs recordings_store_key_id and recordings_store_secret")
+
+
+def _check_limits(settings: Settings) -> None:
+    for name, least in (
+        ("workers", 0),
+        ("max_calls_per_worker", 1),
+        ("max_worker_cpu", 0),
+        ("max_tick_late_ms", 0),
+        ("drain_timeout_s", 0),
+    ):
+        if not getattr(settings, name) >= least:  # which NaN is not either
+            raise SettingsError(f"{name} has to be {least} or more, not {getattr(settings, name)}")
+    if settings.metrics_token is not None and len(settings.metrics_token) < _TOKEN_CHARS:
+        raise SettingsError(f"metrics_token has to have {_TOKEN_CHARS} characters or more")
+    for network in settings.metrics_allowed_networks or ():
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise SettingsError(f"metrics_allowed_networks: {error}; write networks such as 10.1.0.0/16") from None
 
 
 def _stages(environ: Mapping[str, str], from_file: Mapping[str, Any]) -> dict[str, StageSettings]:

@@ -9,13 +9,15 @@ import shlex
 import signal
 import socket
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
 from oneinbox import __version__
+from oneinbox.core.tasks import TaskScope, first_of
 from oneinbox.server.settings import Secrets, Settings, explain_stages, load_secrets
 from oneinbox.server.workers import WorkerPool
 
@@ -57,17 +59,18 @@ def _allow_many_sockets() -> None:
 async def _up(settings: Settings) -> None:
     secrets = load_secrets(settings.data_path)
     with _only_server(settings.data_path), _listen(settings.host, settings.port) as listener:
-        stop = _stop_signal()
+        stop = _Signals()
         pool = WorkerPool(settings, secrets)
         pool.start()  # the workers load while this process does
         try:
             await _serve(settings, secrets, pool, listener, stop)
         finally:
+            await stop.aclose()
             await pool.aclose()
 
 
 async def _serve(
-    settings: Settings, secrets: Secrets, pool: WorkerPool, listener: socket.socket, stop: asyncio.Event
+    settings: Settings, secrets: Secrets, pool: WorkerPool, listener: socket.socket, stop: "_Signals"
 ) -> None:
     # Loading the API takes most of a second; the workers are loading meanwhile.
     from oneinbox.server.app import HttpServer, compose  # noqa: PLC0415
@@ -81,7 +84,10 @@ async def _serve(
         await http.start()
         token = await composed.make_sign_in_token()
         print_welcome(settings, address, token, composed.first_run.demo_agent_id)
-        await stop.wait()
+        stop.on_hang_up = pool.replace_workers
+        await stop.asked.wait()
+        if not stop.now.is_set():
+            await _drain(pool, settings.drain_timeout_s, stop)
         print("Stopping: calls are told good-bye", flush=True)
         await pool.aclose()  # before HTTP goes, so that clients hear why over their sockets
         await http.aclose(_SHUTDOWN_LIMIT_S)
@@ -121,12 +127,48 @@ def print_welcome(settings: Settings, address: str, sign_in_token: str, demo_age
     )
 
 
-def _stop_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    return stop
+async def _drain(pool: WorkerPool, limit_s: float, stop: "_Signals") -> None:
+    """Let live calls finish, until a second signal."""
+    live = sum(len(worker.calls) for worker in pool.workers)
+    if live:
+        print(f"Draining: {live} calls may finish, for {limit_s:.0f} s at most; another signal ends them", flush=True)
+    await first_of(pool.drain(limit_s), stop.now.wait())
+
+
+class _Signals:
+    """What the operator asks for from outside.
+
+    SIGTERM: stop, but let live calls finish. A second one, or SIGINT (Ctrl-C): stop at once. SIGHUP: fresh workers.
+    """
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        """The server is to stop."""
+        self.now = asyncio.Event()
+        """At once."""
+        self.on_hang_up: Callable[[], Coroutine[Any, Any, None]] | None = None
+        self._scope = TaskScope("signals")
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, self._stop_now)
+        loop.add_signal_handler(signal.SIGTERM, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._replace)
+
+    def _stop(self) -> None:
+        if self.asked.is_set():
+            self.now.set()
+        self.asked.set()
+
+    def _stop_now(self) -> None:
+        self.now.set()
+        self.asked.set()
+
+    def _replace(self) -> None:
+        if self.on_hang_up is not None:
+            self._scope.spawn(self.on_hang_up(), "replace workers")
+
+    async def aclose(self) -> None:
+        """Give up what a signal began."""
+        await self._scope.aclose()
 
 
 @contextmanager

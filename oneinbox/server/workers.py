@@ -1,28 +1,23 @@
 """Starts the worker processes, watches over them, and is the API's way to them.
 
 A worker that dies, or says nothing for :data:`SILENCE_LIMIT_S`, is replaced; its calls are recorded as ``worker_lost``
-at once, and nobody else notices.
+at once, and nobody else notices. One that is to be replaced while it works (:meth:`WorkerPool.replace_workers`) gets no
+more calls, and leaves when its last one is over. For that there is one media port more than there are workers.
 """
 
 import asyncio
+import heapq
 import logging
-import socket
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
-from itertools import count
-from typing import Protocol
 
 from oneinbox.core.errors import AppError, ErrorKind, LinkClosedError
-from oneinbox.core.events import AnyCallEvent, CallEnded, EndReason
+from oneinbox.core.events import CallEnded, EndReason
 from oneinbox.core.link import (
     CallHappened,
     CloseSocket,
     Configure,
-    Down,
     Drain,
-    Link,
     Load,
     MediaSettings,
     OpenSocket,
@@ -36,32 +31,26 @@ from oneinbox.core.link import (
     Up,
 )
 from oneinbox.core.spec import CallSpec
-from oneinbox.core.tasks import TaskScope
+from oneinbox.core.tasks import TaskScope, first_of
+from oneinbox.server import event_sink
+from oneinbox.server.admission import Limits
+from oneinbox.server.event_sink import EventSink
+from oneinbox.server.figures import CallFigures
 from oneinbox.server.settings import Secrets, Settings
-from oneinbox.server.worker_process import SocketPeer, SocketRoute, WorkerProcess
+from oneinbox.server.worker_process import SocketPeer, SocketRoute, WorkerProcess, spawn_worker
 
 _log = logging.getLogger(__name__)
 
 SILENCE_LIMIT_S = 4.0
 """A worker reports its load every second; after this long without a word it is killed."""
 START_LIMIT_S = 30.0
+HEAD_START_S = 3.0
 REFUSAL_PATIENCE_S = 3.0
 RESTART_DELAY_S = 0.5
 RESTART_DELAY_MAX_S = 10.0
 DRAIN_LIMIT_S = 8.0
+FULL_RETRY_S, DRAINING_RETRY_S = 10, 5
 TOKEN_ISSUER = "oneinbox"  # noqa: S105 - a claim, not a password
-
-
-class EventSink(Protocol):
-    """Where call events are recorded."""
-
-    async def record(self, event: AnyCallEvent) -> None:
-        """Record one event."""
-        ...
-
-    async def fail_calls(self, call_ids: list[str], reason: EndReason) -> None:
-        """Record that these calls ended for ``reason``, where they have not ended yet."""
-        ...
 
 
 class WorkerPool:
@@ -72,14 +61,25 @@ class WorkerPool:
         self._secrets = secrets
         self._scope = TaskScope("workers")
         self._sink: EventSink | None = None
-        self._slots: list[WorkerProcess | None] = [None] * settings.worker_count
+        self._limits = Limits(
+            calls=settings.max_calls_per_worker,
+            cpu=settings.max_worker_cpu,
+            tick_late_s=settings.max_tick_late_ms / 1000,
+        )
+        self._workers: list[WorkerProcess] = []
+        self._free_numbers = list(range(settings.worker_count + 1))  # a heap: the lowest is taken first
         self._rooms: dict[str, WorkerProcess] = {}
         self._ending: set[str] = set()
         """Calls whose end is being written to their record."""
         self._next_socket_id = 0
         self._keepers: list[asyncio.Task[None]] = []
-        self._closing = asyncio.Event()
+        self._first_word = asyncio.Event()
+        self._stopping = asyncio.Event()
+        """No worker is started any more."""
+        self._closing = False
+        self._replacing = False
         self._refused_at = 0.0
+        self.figures = CallFigures()
         self.refusal: str | None = None
         """Why no worker could start, if none could."""
 
@@ -87,8 +87,15 @@ class WorkerPool:
 
     def start(self) -> None:
         """Begin starting the workers; :meth:`wait_ready` tells when the first can take calls."""
-        for index in range(len(self._slots)):
-            self._keepers.append(self._scope.spawn(self._keep_running(index), f"worker-{index}"))
+        for index in range(self._settings.worker_count):
+            self._keep_one(first=index == 0)
+
+    def _keep_one(self, *, first: bool) -> asyncio.Task[None]:
+        """Keep one worker running. The first has the machine to itself while it loads: the server is ready with it."""
+        self._keepers = [keeper for keeper in self._keepers if not keeper.done()]
+        keeper = self._scope.spawn(self._keep_running(first=first), "keep-worker")
+        self._keepers.append(keeper)
+        return keeper
 
     def record_into(self, sink: EventSink) -> None:
         """Say where events go. Has to be called before the first call is started."""
@@ -101,7 +108,7 @@ class WorkerPool:
         on their way out.
         """
         deadline = asyncio.get_running_loop().time() + START_LIMIT_S
-        while not any(worker.ready for worker in self._alive()):
+        while not any(worker.ready for worker in self._workers):
             now = asyncio.get_running_loop().time()
             if now > deadline:
                 self.refusal = self.refusal or f"none was ready after {START_LIMIT_S:.0f} s"
@@ -112,47 +119,129 @@ class WorkerPool:
 
     async def aclose(self) -> None:
         """End every call, let the workers say so, and stop them."""
-        self._closing.set()
-        for worker in self._alive():
+        self._closing = True
+        self._stopping.set()
+        for worker in self._workers:
             worker.link.send(Drain())
         if self._keepers:
             await asyncio.wait(self._keepers, timeout=DRAIN_LIMIT_S)
-        for worker in self._alive():
+        for worker in self._workers:
             worker.kill()
         if self._keepers:
             await asyncio.wait(self._keepers, timeout=DRAIN_LIMIT_S)
         await self._scope.aclose()
 
-    def _alive(self) -> list[WorkerProcess]:
-        return [worker for worker in self._slots if worker is not None]
+    async def drain(self, limit_s: float) -> None:
+        """Take no more calls, and return when every worker has gone: each goes when its last call is over.
+
+        Calls that are not over after ``limit_s`` are ended.
+        """
+        self._stopping.set()
+        async with asyncio.TaskGroup() as group:
+            for worker in self._workers:
+                group.create_task(self._let_go(worker, limit_s))
+        if self._keepers:
+            await asyncio.wait(self._keepers, timeout=DRAIN_LIMIT_S)
+
+    async def replace_workers(self) -> None:
+        """Put a fresh process in the place of every worker, one after the other; no call is lost.
+
+        A second wish while one is being carried out changes nothing.
+        """
+        if self._replacing or self._stopping.is_set():
+            _log.warning("the workers are being replaced, or ended, already")
+            return
+        self._replacing = True
+        try:
+            ready = [worker for worker in self._workers if worker.ready]
+            for old in sorted(ready, key=lambda worker: len(worker.calls)):  # who has calls to finish holds up the rest
+                if not await self._replace(old):
+                    return
+            _log.info("every worker has been replaced")
+        finally:
+            self._replacing = False
+
+    async def _replace(self, old: WorkerProcess) -> bool:
+        known = list(self._workers)
+        old.replaced = True
+        keeper = self._keep_one(first=True)
+        deadline = asyncio.get_running_loop().time() + START_LIMIT_S
+        while not any(worker.ready for worker in self._workers if worker not in known):
+            if asyncio.get_running_loop().time() > deadline or self._stopping.is_set():
+                if not self._stopping.is_set():
+                    _log.error("no worker could be started in the place of %s", old.worker_id)
+                if not old.gone.is_set():  # it goes on; else the keeper does
+                    old.replaced = False
+                    keeper.cancel()
+                return False
+            await asyncio.sleep(0.05)
+        _log.info("%s is replaced; its %d calls go on", old.worker_id, len(old.calls))
+        await self._let_go(old, self._settings.drain_timeout_s)
+        await old.gone.wait()
+        return True
+
+    async def _let_go(self, worker: WorkerProcess, limit_s: float) -> None:
+        """Give the worker no more calls, and end it when it has none."""
+        worker.leaving = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(worker.emptied.wait(), limit_s)
+        worker.link.send(Drain())
+
+    @property
+    def workers(self) -> Sequence[WorkerProcess]:
+        """The processes that live."""
+        return self._workers
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is on its way out."""
+        return self._stopping.is_set()
 
     # ---- the API's side -----------------------------------------------------------------------------------------
 
     async def start_call(self, spec: CallSpec) -> None:
-        """Hand the call to the worker with the fewest; raises ``AppError`` when none can take it."""
-        ready = [worker for worker in self._alive() if worker.ready]
-        if not ready or self._closing.is_set():
-            raise AppError(
-                "no_worker_available",
-                "no worker is ready to take the call; try again in a moment, and see `oneinbox doctor`",
-                ErrorKind.UNAVAILABLE,
-                retry_after_s=2,
-            )
-        worker = min(ready, key=lambda candidate: len(candidate.calls))
-        if len(worker.calls) >= self._settings.max_calls_per_worker:
-            raise AppError(
-                "server_full",
-                "the server has as many calls as it can carry; try again later",
-                ErrorKind.UNAVAILABLE,
-                retry_after_s=10,
-            )
-        worker.calls[spec.call_id] = spec.room_name
+        """Hand the call to the worker with the most to spare; raises ``AppError`` when none can take it."""
+        try:
+            worker = self._choose()
+        except AppError as error:
+            self.figures.refused[error.code] += 1
+            raise
+        worker.add_call(spec.call_id, spec.room_name)
+        worker.gauge.give(asyncio.get_running_loop().time())
+        self.figures.started += 1
         self._rooms[spec.room_name] = worker
         worker.link.send(StartCall(spec=spec))
 
+    def why_not_ready(self) -> AppError | None:
+        """Return what a call that is asked for now would be refused with."""
+        try:
+            self._choose()
+        except AppError as error:
+            return error
+        return None
+
+    def _choose(self) -> WorkerProcess:
+        if self._stopping.is_set():
+            message = "the server is being stopped: it lets its calls finish and takes no more; ask another, or later"
+            raise AppError("server_draining", message, ErrorKind.UNAVAILABLE, retry_after_s=DRAINING_RETRY_S)
+        ready = self._open()
+        if not ready:
+            message = "no worker is ready to take the call; try again in a moment, and see `oneinbox doctor`"
+            raise AppError("no_worker_available", message, ErrorKind.UNAVAILABLE, retry_after_s=2)
+        now_s = asyncio.get_running_loop().time()
+        fullness = {worker: worker.gauge.fullness(len(worker.calls), self._limits, now_s) for worker in ready}
+        worker = min(ready, key=fullness.__getitem__)
+        if fullness[worker] > 1:
+            message = "the server has as many calls as it can carry; try again later"
+            raise AppError("server_full", message, ErrorKind.UNAVAILABLE, retry_after_s=FULL_RETRY_S)
+        return worker
+
+    def _open(self) -> list[WorkerProcess]:
+        return [worker for worker in self._workers if worker.ready and not worker.leaving]
+
     async def stop_call(self, call_id: str, reason: EndReason) -> bool:
         """Ask the worker that holds the call to end it; False when none does."""
-        for worker in self._alive():
+        for worker in self._workers:
             if call_id in worker.calls:
                 worker.link.send(StopCall(call_id=call_id, reason=reason))
                 return True
@@ -160,7 +249,7 @@ class WorkerPool:
 
     def calls_in_hand(self) -> frozenset[str]:
         """Return the calls that a worker has, and those whose end is not on record yet."""
-        return frozenset(self._ending.union(*(worker.calls for worker in self._alive())))
+        return frozenset(self._ending.union(*(worker.calls for worker in self._workers)))
 
     # ---- the sockets' side --------------------------------------------------------------------------------------
 
@@ -176,75 +265,68 @@ class WorkerPool:
         return SocketRoute(worker, request.socket_id)
 
     def _probed(self, room_name: str) -> WorkerProcess | None:
-        """Return the worker that a probe asks for: its room is named ``probe-<number of the worker>-...``."""
-        number = room_name.split("-")[1:2]
-        index = int(number[0]) if number and number[0].isdigit() else len(self._slots)
-        worker = self._slots[index] if index < len(self._slots) else None
-        return worker if worker is not None and worker.ready else None
+        """Return the worker that a probe asks for: its room is named ``probe-<which of those that take calls>-...``."""
+        ready = sorted(self._open(), key=lambda one: one.number)
+        place = room_name.split("-")[1:2]
+        return next((one for index, one in enumerate(ready) if [str(index)] == place), None)
 
     # ---- one worker -----------------------------------------------------------------------------------------------
 
-    async def _keep_running(self, index: int) -> None:
+    async def _keep_running(self, *, first: bool) -> None:
+        if not first:
+            await first_of(self._first_word.wait(), self._stopping.wait(), asyncio.sleep(HEAD_START_S))
         delay_s = RESTART_DELAY_S
-        while not self._closing.is_set():
+        while not self._stopping.is_set():
             started_at = asyncio.get_running_loop().time()
-            worker = await self._spawn(index)
-            self._slots[index] = worker
-            if self._closing.is_set():
-                worker.link.send(Drain())
+            number = heapq.heappop(self._free_numbers)
             try:
-                await self._listen(worker)
+                worker = await self._run(number)
             finally:
-                self._slots[index] = None
-                worker.kill()
-                await self._bury(worker)
-            if self._closing.is_set():
+                heapq.heappush(self._free_numbers, number)
+            self.figures.worker_exits[worker.exit_cause] += 1
+            if worker.replaced or self._stopping.is_set():
                 return
             lived_s = asyncio.get_running_loop().time() - started_at
             delay_s = RESTART_DELAY_S if lived_s > 30 else min(delay_s * 2, RESTART_DELAY_MAX_S)
-            _log.error("%s is gone (%s); starting it again", worker.worker_id, worker.refusal or "died")
+            _log.error("%s is gone (%s); starting it again", worker.worker_id, worker.refusal or worker.exit_cause)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), delay_s)
+                await asyncio.wait_for(self._stopping.wait(), delay_s)
 
-    async def _spawn(self, index: int) -> WorkerProcess:
-        ours, theirs = socket.socketpair()
-        worker_id = f"worker-{index}"
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "oneinbox",
-                "worker",
-                "--link-fd",
-                str(theirs.fileno()),
-                "--name",
-                worker_id,
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-            )
-        reader, writer = await asyncio.open_connection(sock=ours)
-        worker = WorkerProcess(worker_id, process, Link[Up, Down](reader, writer, Up))
-        settings = self._settings
-        worker.link.send(
-            Configure(
-                worker_id=worker.worker_id,
-                media=MediaSettings(
-                    bind_host=settings.media_host,
-                    port=settings.media_port + index if settings.media_port else 0,
-                    announced_addresses=settings.announced_addresses,
-                    ice_servers=settings.ice_servers,
-                    rejoin_grace_s=settings.rejoin_grace_s,
-                ),
-                models_dir=settings.models_dir,
-                recordings_dir=str(settings.recordings_path),
-                token_secret=self._secrets.participant_tokens,
-                token_issuer=TOKEN_ISSUER,
-                warm=() if settings.stages else ("demo",),
-                allowed_networks=settings.allowed_private_networks,
-                log_level=settings.log_level,
-            )
-        )
+    async def _run(self, number: int) -> WorkerProcess:
+        """Run one worker until it is gone."""
+        worker = await spawn_worker(number)
+        self._workers.append(worker)
+        try:
+            worker.link.send(self._configuration(worker))
+            if self._stopping.is_set():
+                worker.link.send(Drain())
+            await self._listen(worker)
+        finally:
+            self._workers.remove(worker)
+            worker.kill()
+            await self._bury(worker)
+            worker.gone.set()
         return worker
+
+    def _configuration(self, worker: WorkerProcess) -> Configure:
+        settings = self._settings
+        return Configure(
+            worker_id=worker.worker_id,
+            media=MediaSettings(
+                bind_host=settings.media_host,
+                port=settings.media_port + worker.number if settings.media_port else 0,
+                announced_addresses=settings.announced_addresses,
+                ice_servers=settings.ice_servers,
+                rejoin_grace_s=settings.rejoin_grace_s,
+            ),
+            models_dir=settings.models_dir,
+            recordings_dir=str(settings.recordings_path),
+            token_secret=self._secrets.participant_tokens,
+            token_issuer=TOKEN_ISSUER,
+            warm=() if settings.stages else ("demo",),
+            allowed_networks=settings.allowed_private_networks,
+            log_level=settings.log_level,
+        )
 
     async def _listen(self, worker: WorkerProcess) -> None:
         """Take the worker's messages until it is gone or hangs."""
@@ -261,6 +343,7 @@ class WorkerPool:
         except LinkClosedError:
             pass  # it died; the caller buries it
         except TimeoutError:
+            worker.hung = True
             _log.error("%s has said nothing for %.0f s", worker.worker_id, limit_s)
         finally:
             await worker.events.join()  # what it said before it died did happen
@@ -270,36 +353,20 @@ class WorkerPool:
         match message:
             case Ready():
                 worker.ready = True
+                self._first_word.set()
                 self.refusal = None
             case Refused(message=why):
+                self._first_word.set()
                 worker.refusal = why
                 self._refused_at = self._refused_at or asyncio.get_running_loop().time()
                 self.refusal = why
                 _log.error("%s cannot start: %s", worker.worker_id, why)
             case Load():
-                worker.last_load = message
+                worker.gauge.report(message, asyncio.get_running_loop().time())
             case SocketAccepted() | SocketRefused() | SocketData() | CloseSocket():
-                self._take_socket(worker, message)
+                worker.take_socket(message)
             case CallHappened():
                 pass  # taken before
-
-    def _take_socket(
-        self, worker: WorkerProcess, message: SocketAccepted | SocketRefused | SocketData | CloseSocket
-    ) -> None:
-        peer = worker.sockets.get(message.socket_id)
-        if peer is None:
-            return  # the client was quicker to leave
-        match message:
-            case SocketAccepted():
-                peer.accepted()
-            case SocketRefused(status=status, message=text):
-                del worker.sockets[message.socket_id]
-                peer.refused(status, text)
-            case SocketData(data=data):
-                peer.received(data)
-            case CloseSocket(code=code):
-                del worker.sockets[message.socket_id]
-                peer.closed(code)
 
     async def _record(self, worker: WorkerProcess) -> None:
         """Record the worker's events in order; one that cannot be written is tried again before it is given up."""
@@ -308,18 +375,13 @@ class WorkerPool:
             if isinstance(event, CallEnded):
                 self._forget_call(worker, event.call_id)
                 self._ending.add(event.call_id)
-            await self._record_one(event)
+            self.figures.count(event)
+            await event_sink.record(self._sink, event)
             self._ending.discard(event.call_id)
             worker.events.task_done()
 
-    async def _record_one(self, event: AnyCallEvent) -> None:
-        sink = self._sink
-        if sink is None:
-            raise RuntimeError("record_into has to be called before the first call is started")
-        await _persist(partial(sink.record, event), event.call_id, for_ever=isinstance(event, CallEnded))
-
     def _forget_call(self, worker: WorkerProcess, call_id: str) -> None:
-        room_name = worker.calls.pop(call_id, None)
+        room_name = worker.drop_call(call_id)
         if room_name is not None:
             self._rooms.pop(room_name, None)
 
@@ -335,20 +397,7 @@ class WorkerPool:
         await worker.link.aclose()
         await worker.process.wait()
         if lost and self._sink is not None:
-            reason = EndReason.SERVER_SHUTDOWN if self._closing.is_set() else EndReason.WORKER_LOST
-            await _persist(partial(self._sink.fail_calls, lost, reason), ", ".join(lost), for_ever=True)
+            reason = EndReason.SERVER_SHUTDOWN if self._closing else EndReason.WORKER_LOST
+            self.figures.ended[reason] += len(lost)
+            await event_sink.fail_calls(self._sink, lost, reason)
         self._ending.difference_update(lost)
-
-
-async def _persist(write: Callable[[], Awaitable[None]], what: str, *, for_ever: bool) -> None:
-    """Carry out ``write``, again and again when the database refuses. Only an end is insisted on for ever."""
-    delays_s = (0.05, 0.2, 1.0, 5.0)
-    for attempt in count():
-        try:
-            return await write()
-        except Exception:  # noqa: BLE001 - whatever the database says, the calls that come after must be recorded
-            _log.exception("what happened in %s could not be recorded", what)
-        if attempt >= len(delays_s) and not for_ever:
-            return None
-        await asyncio.sleep(delays_s[min(attempt, len(delays_s) - 1)])
-    return None

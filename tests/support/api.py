@@ -58,6 +58,7 @@ class FakeDispatcher:
     started: list[CallSpec] = field(default_factory=list[CallSpec])
     stopped: list[tuple[str, EndReason]] = field(default_factory=list[tuple[str, EndReason]])
     refusal: BaseException | None = None
+    draining: bool = False
     holds: set[str] = field(default_factory=set[str])
     recorder: Recorder | None = None
     """Where set, a stop is recorded as the worker would."""
@@ -67,6 +68,9 @@ class FakeDispatcher:
             raise self.refusal
         self.started.append(spec)
         self.holds.add(spec.call_id)
+
+    def why_not_ready(self) -> AppError | None:
+        return self.refusal if isinstance(self.refusal, AppError) else None
 
     async def stop_call(self, call_id: str, reason: EndReason) -> bool:
         self.stopped.append((call_id, reason))

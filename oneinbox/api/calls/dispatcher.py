@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from oneinbox.core.errors import AppError
 from oneinbox.core.events import EndReason
 from oneinbox.core.spec import CallSpec
 
@@ -22,4 +23,13 @@ class Dispatcher(Protocol):
 
     def calls_in_hand(self) -> frozenset[str]:
         """Return the calls that were handed over and whose end is not on record yet."""
+        ...
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is being stopped: it takes no more calls, and those it has go on."""
+        ...
+
+    def why_not_ready(self) -> AppError | None:
+        """Return what :meth:`start_call` would raise now; ``None`` where a call would be taken."""
         ...

@@ -67,6 +67,15 @@ class Deliverer:
         await self._scope.aclose()
         await self._sender.aclose()
 
+    async def backlog(self) -> tuple[int, float] | None:
+        """Return how many deliveries wait, and for how many seconds the oldest does; ``None``: the database is away."""
+        try:
+            async with self._database.read() as rows:
+                count, oldest = await repo.backlog(rows)
+        except SQLAlchemyError:
+            return None
+        return count, 0.0 if oldest is None else max(0.0, (utc_now() - oldest).total_seconds())
+
     async def _run(self) -> None:
         clean_at = 0.0
         while True:

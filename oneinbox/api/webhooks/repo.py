@@ -58,6 +58,13 @@ async def get_delivery(rows: Rows, org_id: str, webhook_id: str, delivery_id: st
     return (await rows.execute(query)).scalar_one_or_none()
 
 
+async def backlog(rows: Rows) -> tuple[int, datetime | None]:
+    """Return how many deliveries are not settled, and when the oldest was made."""
+    query = select(func.count(), func.min(WebhookDelivery.created_at)).where(WebhookDelivery.status == _PENDING)
+    count, oldest = (await rows.execute(query)).one()
+    return count, oldest
+
+
 def _due(now: datetime) -> Select[Any]:
     """What may be attempted: due, in nobody's hands, and the first of its stream that is not settled."""
     earlier = aliased(WebhookDelivery)

@@ -3,7 +3,7 @@ import logging
 
 import pytest
 
-from oneinbox.core.tasks import TaskScope
+from oneinbox.core.tasks import TaskScope, first_of
 
 
 async def test_closing_ends_every_task() -> None:
@@ -27,3 +27,16 @@ async def test_a_failure_is_logged_and_harms_nobody(caplog: pytest.LogCaptureFix
     assert "broken on purpose" in caplog.text
     assert not other.done()
     await scope.aclose()
+
+
+async def test_the_first_to_be_done_ends_the_others() -> None:
+    ended: list[str] = []
+
+    async def wait_for_ever() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    await first_of(wait_for_ever(), asyncio.sleep(0), wait_for_ever())
+    assert ended == ["cancelled", "cancelled"]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from oneinbox.core.errors import Stage
-from oneinbox.server.settings import Secrets, SettingsError, explain_stages, load_secrets, load_settings
+from oneinbox.server.settings import Secrets, SettingsError, explain_stages, load_secrets, load_settings, usable_cores
 
 
 def load(flags=None, tmp_path: Path | None = None, **environ: str):
@@ -38,6 +38,13 @@ def test_lists_come_from_variables_by_commas_or_json() -> None:
         ({"ONEINBOX_REJOIN_GRACE_S": "-1"}, "rejoin_grace_s"),
         ({"ONEINBOX_PUBLIC_URL": "example.com"}, "public_url"),
         ({"ONEINBOX_LLM_BASE_URL": "localhost:11434"}, "llm"),
+        ({"ONEINBOX_WORKERS": "-1"}, "workers"),
+        ({"ONEINBOX_WORKERS": "many"}, "ONEINBOX_WORKERS"),
+        ({"ONEINBOX_MAX_CALLS_PER_WORKER": "0"}, "max_calls_per_worker"),
+        ({"ONEINBOX_MAX_WORKER_CPU": "nan"}, "max_worker_cpu"),
+        ({"ONEINBOX_DRAIN_TIMEOUT_S": "-5"}, "drain_timeout_s"),
+        ({"ONEINBOX_METRICS_TOKEN": "short"}, "metrics_token"),
+        ({"ONEINBOX_METRICS_ALLOWED_NETWORKS": "10.0.0.0/33"}, "metrics_allowed_networks"),
     ],
     ids=str,
 )
@@ -90,3 +97,17 @@ def test_secrets_are_made_once_and_are_for_the_owner_only(tmp_path: Path) -> Non
     assert stat.S_IMODE((tmp_path / "data" / "secrets.json").stat().st_mode) == 0o600
     assert load_secrets(tmp_path / "other") != made
     assert repr(Secrets(participant_tokens="a", sessions="b")) == "Secrets(***)"
+
+
+def test_workers_are_one_for_each_core_unless_said_otherwise() -> None:
+    for settings in (load(), load({"workers": "auto"}), load(ONEINBOX_WORKERS="auto"), load({"workers": "0"})):
+        assert settings.worker_count == usable_cores() >= 1
+    assert load({"workers": "7"}).worker_count == 7
+
+
+def test_metrics_are_for_this_machine_unless_a_proxy_stands_in_front() -> None:
+    assert load().metrics_networks == ("127.0.0.0/8", "::1/128")
+    assert load(ONEINBOX_PUBLIC_URL="https://talk.example").metrics_networks == ()
+    named = load(ONEINBOX_PUBLIC_URL="https://talk.example", ONEINBOX_METRICS_ALLOWED_NETWORKS="10.1.0.0/16, fd00::/8")
+    assert named.metrics_networks == ("10.1.0.0/16", "fd00::/8")
+    assert load(ONEINBOX_METRICS_ALLOWED_NETWORKS="").metrics_networks == ()
