@@ -39,6 +39,10 @@ def has_said(server: RunningServer, words: str) -> bool:
     return any(words in line for line in server.output)
 
 
+def worker_of(server: RunningServer, call_id: str) -> str:
+    return server.json("GET", f"/v1/calls/{call_id}")["latency"]["worker"]["worker_id"]
+
+
 async def goes_on(caller: Caller) -> None:
     """Ask something, and wait for the answer."""
     before = len(caller.said_by_agent())
@@ -55,24 +59,28 @@ def metric(server: RunningServer, name: str, **labels: str) -> float:
     return 0.0
 
 
-async def test_a_call_lives_through_sigterm_and_the_server_ends_with_it(tmp_path: Path) -> None:
+async def test_calls_are_spread_and_live_through_sigterm_and_the_server_ends_with_the_last(tmp_path: Path) -> None:
     server = RunningServer(tmp_path / "data", workers=2).start()
     try:
+        await until(lambda: metric(server, "oneinbox_worker_ready", worker="worker-1") == 1, 60, what="both workers")
         async with in_call(server) as (caller, call_id):
-            send(server, signal.SIGTERM)
-            await until(lambda: has_said(server, "Draining: 1 calls"), 30, what="the drain")
-            health = await asyncio.to_thread(httpx.get, f"{server.url}/v1/health", timeout=20)
-            assert (health.status_code, health.json()["status"]) == (200, "draining")
-            ready = await asyncio.to_thread(httpx.get, f"{server.url}/v1/health/ready", timeout=20)
-            assert (ready.status_code, ready.headers["retry-after"]) == (503, "5")
-            refused = await asyncio.to_thread(
-                server.request, "POST", "/v1/calls/web", json={"agent_id": server.demo_agent_id}
-            )
-            assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
-            assert refused.json()["error"]["code"] == "server_draining"
-            assert metric(server, "oneinbox_draining") == 1
-            # The worker that has no call goes at once; the other stays for its call.
-            await until(lambda: len(server.worker_pids()) == 1, 30, what="the idle worker's end")
+            async with in_call(server) as (_, short_id):
+                assert {worker_of(server, one) for one in (call_id, short_id)} == {"worker-0", "worker-1"}
+                send(server, signal.SIGTERM)
+                await until(lambda: has_said(server, "Draining: 2 calls"), 30, what="the drain")
+                health = await asyncio.to_thread(httpx.get, f"{server.url}/v1/health", timeout=20)
+                assert (health.status_code, health.json()["status"]) == (200, "draining")
+                ready = await asyncio.to_thread(httpx.get, f"{server.url}/v1/health/ready", timeout=20)
+                assert (ready.status_code, ready.headers["retry-after"]) == (503, "5")
+                refused = await asyncio.to_thread(
+                    server.request, "POST", "/v1/calls/web", json={"agent_id": server.demo_agent_id}
+                )
+                assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+                assert refused.json()["error"]["code"] == "server_draining"
+                assert metric(server, "oneinbox_draining") == 1
+                assert len(server.worker_pids()) == 2
+            # Each worker goes with its last call; the other one stays for its own.
+            await until(lambda: len(server.worker_pids()) == 1, 30, what="the first worker's end")
             await goes_on(caller)
             record = await asyncio.to_thread(server.json, "GET", f"/v1/calls/{call_id}")
             assert record["status"] == "in_progress"
@@ -131,9 +139,7 @@ async def test_workers_are_replaced_under_live_calls(tmp_path: Path) -> None:
             assert len(server.worker_pids()) == 3
             async with in_call(server) as (other, other_id):
                 ids = [call_id, other_id]
-                records = [await asyncio.to_thread(server.json, "GET", f"/v1/calls/{one}") for one in ids]
-                first, second = (record["latency"]["worker"]["worker_id"] for record in records)
-                assert first != second
+                assert len({worker_of(server, one) for one in ids}) == 2
                 await goes_on(other)
                 await goes_on(caller)
         await until(lambda: has_said(server, "every worker has been replaced"), 30, what="the last one's end")
@@ -167,12 +173,3 @@ async def test_a_full_server_refuses_the_next_call_and_those_it_has_go_on(tmp_pa
         assert metric(server, "oneinbox_calls_ended_total", reason="user_hangup") == 1
         assert metric(server, "oneinbox_media_packets_received_total", worker="worker-0") > 0
         assert metric(server, "oneinbox_http_requests_total", route="/v1/calls/web", status="503") >= 1
-
-
-async def test_calls_go_to_the_worker_with_the_most_to_spare(tmp_path: Path) -> None:
-    with RunningServer(tmp_path / "data", workers=2) as server:
-        await until(lambda: metric(server, "oneinbox_worker_ready", worker="worker-1") == 1, 60, what="both workers")
-        async with in_call(server) as (_, first_id), in_call(server) as (_, second_id):
-            ids = (first_id, second_id)
-            records = [await asyncio.to_thread(server.json, "GET", f"/v1/calls/{one}") for one in ids]
-            assert {record["latency"]["worker"]["worker_id"] for record in records} == {"worker-0", "worker-1"}
