@@ -75,6 +75,7 @@ format: $(INSTALLED_DEV)
 
 bench: setup
 	$(BIN)/python -m bench.media
+	$(BIN)/python -m bench.connect
 	$(BIN)/python -m bench.api
 	$(BIN)/python -m bench.turns
 

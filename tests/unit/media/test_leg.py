@@ -11,6 +11,7 @@ from oneinbox.live.engine.ports import Caption
 from oneinbox.live.media.embedded.attendance import JOINING_GRACE_S
 from oneinbox.live.media.embedded.leg import MUTED_START_S
 from oneinbox.live.media.embedded.peer import Peer
+from oneinbox.live.worker import REJOIN_TOKEN_TTL_S
 from tests.support.media_offers import FULL
 from tests.support.media_signal import VirtualLoop
 from tests.support.media_world import MICROPHONE, World
@@ -307,6 +308,24 @@ def test_a_token_to_come_back_with_is_refreshed_every_minute():
             world.leg._peer._ice.heard_at_s = asyncio.get_running_loop().time()  # type: ignore[union-attr]  # joined
         assert socket.kinds().count("refresh_token") == 2
         world.media.on_socket_closed(socket_id)
+
+    in_virtual_time(scenario)
+
+
+def test_a_page_can_come_back_into_a_call_that_is_older_than_any_token():
+    async def scenario(world: World) -> None:
+        now = asyncio.get_running_loop().time
+        world.media._mint_rejoin_token = lambda *_: str(now() + REJOIN_TOKEN_TTL_S)
+        socket_id, socket = world.join()
+        make_active(world, socket_id)
+        began_s = now()
+        while now() - began_s < 3 * REJOIN_TOKEN_TTL_S:
+            await asyncio.sleep(1)
+            hear(world)
+            good_for_s = float(socket.last("refresh_token")) - now()
+            assert good_for_s > REJOIN_TOKEN_TTL_S - 61, "the newest token is always a minute old at most"
+        world.media.on_socket_closed(socket_id)
+        world.leg.playout.clear()
 
     in_virtual_time(scenario)
 
