@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from urllib.parse import urlsplit
 
 import msgspec
 import uvicorn
@@ -86,6 +87,14 @@ def _recordings_store(settings: Settings) -> StoreAddress | None:
     )
 
 
+def _recordings_origin(config: ApiConfig) -> str | None:
+    store = config.recordings_store
+    if store is None:
+        return None
+    parts = urlsplit(store.public_url or store.url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def _takes_sign_ups(settings: Settings) -> bool:
     """An account may use the operator's models: where others reach the server, the operator has to allow it."""
     if settings.sign_up_enabled is not None:
@@ -134,7 +143,7 @@ async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> Asy
         app = create_app(config, database, pool)
         app.include_router(socket_routes(pool, secrets.participant_tokens))
         app.include_router(metrics_route(settings, read_metrics))
-        app.include_router(page_routes())  # last: it takes every path
+        app.include_router(page_routes(recordings_origin=_recordings_origin(config)))  # last: it takes every path
         app.add_middleware(CountRequests, figures=requests)
         watch.start()
         deliverer.start()

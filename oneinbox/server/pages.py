@@ -11,19 +11,28 @@ _SDK_FILES = ("web-sdk.js", "web-sdk.global.js", "web-sdk.js.map", "web-sdk.glob
 _YEAR = "public, max-age=31536000, immutable"
 _PAGE_HEADERS = {
     "Cache-Control": "no-cache",
-    "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "font-src 'self'; media-src 'self' blob: mediastream:; worker-src 'self' blob:; "
-        "connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-    ),
     "Permissions-Policy": "microphone=(self)",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
 
 
-def page_routes(static_dir: Path = STATIC_DIR) -> APIRouter:
-    """Return the routes of the pages. They come last: what no other route takes is a page of the dashboard."""
+def _content_policy(recordings_origin: str | None) -> str:
+    """Return what pages may load; recordings may lie on another server than ours."""
+    sound = f"'self' blob: mediastream: {recordings_origin or ''}".strip()
+    return (
+        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        f"font-src 'self'; media-src {sound}; worker-src 'self' blob:; "
+        "connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    )
+
+
+def page_routes(static_dir: Path = STATIC_DIR, *, recordings_origin: str | None = None) -> APIRouter:
+    """Return the routes of the pages. They come last: what no other route takes is a page of the dashboard.
+
+    ``recordings_origin``: where pages play recordings from beside this server, such as ``https://s3.example.com``.
+    """
+    page_headers = {**_PAGE_HEADERS, "Content-Security-Policy": _content_policy(recordings_origin)}
     router = APIRouter(include_in_schema=False)
     dashboard = (static_dir / "dashboard").resolve()
     sdk = static_dir / "sdk"
@@ -52,6 +61,6 @@ def page_routes(static_dir: Path = STATIC_DIR) -> APIRouter:
         if path.startswith("assets/") or not index.is_file():
             text = "not found" if index.is_file() else "the dashboard is not built; run `make web`"
             return PlainTextResponse(text, status_code=404)
-        return FileResponse(index, headers=_PAGE_HEADERS)
+        return FileResponse(index, headers=page_headers)
 
     return router

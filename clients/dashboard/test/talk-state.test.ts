@@ -17,6 +17,22 @@ function said(segmentId: string, role: "agent" | "user", text: string, final = t
 
 const texts = (state: TalkState) => state.lines.map((line) => `${line.role}: ${line.text}`);
 
+describe("a silent microphone", () => {
+  const problem = { reason: "microphone_silent", message: "Nothing comes." };
+
+  it("is a notice until it is heard", () => {
+    const silent = active({ type: "microphoneSilent", silent: true }, { type: "notice", problem });
+    expect(silent).toMatchObject({ phase: "active", problem });
+    expect(reduce(silent, { type: "microphoneSilent", silent: false }).problem).toBeNull();
+  });
+
+  it("takes no other notice away", () => {
+    const other = { reason: "method_failed", message: "?" };
+    const state = active({ type: "notice", problem: other }, { type: "microphoneSilent", silent: false });
+    expect(state.problem).toEqual(other);
+  });
+});
+
 describe("phases", () => {
   it("goes from idle through preparing and connecting to active and ended", () => {
     const phases = [START, { type: "created", callId: "call_1" }, { type: "active", atMs: 5 }] as TalkEvent[];

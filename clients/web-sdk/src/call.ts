@@ -33,6 +33,11 @@ export interface CallCallbacks {
   onVolume?: ((levels: VolumeLevels) => void) | undefined;
   /** The browser blocks sound until the user clicks: show a button that calls `startAudio()`. */
   onAudioBlocked?: (() => void) | undefined;
+  /**
+   * `true` when the server hears nothing but digital silence from the microphone since 3 s (a switch on the headset, a
+   * dead device), `false` when something came of it after all. `onError` is told as well: `microphone_silent`.
+   */
+  onMicrophoneSilent?: ((silent: boolean) => void) | undefined;
   /** `reconnecting` when the line is lost and being restored, `connected` when it is back. */
   onConnectionChange?: ((health: ConnectionHealth) => void) | undefined;
 }
@@ -79,6 +84,7 @@ export class OneinboxCall {
   #room: RoomPort | undefined;
   #leaving: Promise<void> | undefined;
   #muted = false;
+  #microphoneSilent = false;
   #end: EndInfo | undefined;
   #volumeTimer: ReturnType<typeof setInterval> | undefined;
   /** Rejects the `connect()` under way when the call is ended in the middle of it. */
@@ -103,6 +109,11 @@ export class OneinboxCall {
 
   get isMuted(): boolean {
     return this.#muted;
+  }
+
+  /** Whether nothing but digital silence comes from the microphone, as far as the server can tell. */
+  get isMicrophoneSilent(): boolean {
+    return this.#microphoneSilent;
   }
 
   /**
@@ -210,6 +221,16 @@ export class OneinboxCall {
       suggestions: (phrases) => live(() => options.onSuggestions?.(phrases)),
       connection: (health) => live(() => options.onConnectionChange?.(health)),
       audioBlocked: () => live(() => options.onAudioBlocked?.()),
+      microphoneSilent: (silent) =>
+        live(() => {
+          this.#microphoneSilent = silent;
+          protect(() => options.onMicrophoneSilent?.(silent));
+          if (silent) {
+            options.onError?.(
+              new CallError("microphone_silent", "Nothing but silence comes from the microphone"),
+            );
+          }
+        }),
       token: (token) => this.#keep(token),
       error: (error) => live(() => options.onError?.(error)),
       left: (info) => this.#finish(info),

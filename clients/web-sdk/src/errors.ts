@@ -8,6 +8,8 @@ export type CallErrorReason =
   | "microphone_not_found"
   /** Another program holds the microphone, or the system cannot start it. */
   | "microphone_in_use"
+  /** The microphone delivers nothing but digital silence; the call goes on. */
+  | "microphone_silent"
   /** The page is served over plain http from somewhere else than localhost: browsers give it no microphone. */
   | "insecure_context"
   /** The browser has no WebRTC. */
@@ -53,6 +55,8 @@ const MENDS: Record<CallErrorReason, string> = {
   microphone_denied: "Allow the microphone for this page in the browser's site settings, then start again.",
   microphone_not_found: "Plug in a microphone, or choose another one, then start again.",
   microphone_in_use: "Close the other program that uses the microphone, then start again.",
+  microphone_silent:
+    "Unmute the microphone at the headset or in the system's settings, or choose another one.",
   insecure_context: "Serve the page over https, or open it on localhost.",
   unsupported_browser: "Use a current Chrome, Edge, Firefox or Safari, with WebRTC not switched off.",
   token_expired: "Make a new call on your backend and connect with its token at once.",

@@ -289,8 +289,11 @@ export class LivekitRoom implements RoomPort {
   #onData(payload: Uint8Array, topic: string | undefined): void {
     if (topic !== "oi.event") return;
     const event = readJson(new TextDecoder().decode(payload)) as
-      | { type?: unknown; reason?: unknown }
+      | { type?: unknown; reason?: unknown; silent?: unknown }
       | undefined;
+    if (event?.type === "microphone" && typeof event.silent === "boolean") {
+      this.#listener.microphoneSilent(event.silent);
+    }
     if (event?.type !== "call_ended" || typeof event.reason !== "string") return;
     this.#endReason = event.reason;
     // the server closes the room now; where its word of that is lost, the call is over all the same

@@ -28,6 +28,7 @@ export interface OneInboxEvents {
   volume: VolumeLevels;
   audioBlocked: undefined;
   connection: ConnectionHealth;
+  microphoneSilent: boolean;
   error: CallError;
   ended: EndInfo;
 }
@@ -260,6 +261,7 @@ export class OneInbox {
       onVolume: tell("volume"),
       onAudioBlocked: () => this.#emit("audioBlocked", undefined),
       onConnectionChange: tell("connection"),
+      onMicrophoneSilent: tell("microphoneSilent"),
       onError: tell("error"),
       onEnded: tell("ended"),
     });

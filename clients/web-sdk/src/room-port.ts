@@ -42,6 +42,8 @@ export interface RoomListener {
   connection(health: ConnectionHealth): void;
   /** The browser plays no sound before a click: `startAudio` from one. */
   audioBlocked(): void;
+  /** The microphone delivers nothing but digital silence (true), or after that something came of it (false). */
+  microphoneSilent(silent: boolean): void;
   /** A newer token with which a later page can come back into the call. */
   token(token: string): void;
   /** Something failed, and the call goes on. */

@@ -230,6 +230,24 @@ describe("during the call", () => {
     ]);
   });
 
+  it("tells of a silent microphone, as a state and as an error, and of the one that is heard after all", async () => {
+    const silences: boolean[] = [];
+    const { call, told } = recordedCall({ onMicrophoneSilent: (silent) => silences.push(silent) });
+    const connecting = call.connect();
+    call.room.letIn();
+    await connecting;
+    assert.equal(call.isMicrophoneSilent, false);
+    call.room.listener.microphoneSilent(true);
+    assert.equal(call.isMicrophoneSilent, true);
+    call.room.listener.microphoneSilent(false);
+    assert.equal(call.isMicrophoneSilent, false);
+    assert.deepEqual(silences, [true, false]);
+    assert.deepEqual(told, ["connecting", "active", ["error", "microphone_silent"]]);
+    await Promise.all([call.disconnect(), call.room.letGo()]);
+    call.room.listener.microphoneSilent(true);
+    assert.deepEqual(silences, [true, false]);
+  });
+
   it("mutes before, during, and remembers", async () => {
     const { call } = recordedCall();
     await call.mute();

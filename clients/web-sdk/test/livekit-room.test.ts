@@ -91,6 +91,7 @@ function setUp({ allowed = true, openMicrophone, play, checkPage }: Setup = {}) 
     agentState: (state) => told.push(["agentState", state]),
     suggestions: (phrases) => told.push(["suggestions", phrases]),
     connection: (health) => told.push(["connection", health]),
+    microphoneSilent: (silent) => told.push(["microphoneSilent", silent]),
     audioBlocked: () => told.push("audioBlocked"),
     token: (token) => told.push(["token", token]),
     error: (error) => told.push(["error", error.reason]),
@@ -449,6 +450,18 @@ describe("in the room", () => {
       assert.deepEqual(told, [expected]);
       assert.ok(server.calls.includes("microphone off"));
     }
+  });
+
+  it("tells of a microphone that the server hears nothing of", async () => {
+    const { server, told } = await joined();
+    server.sendEvent({ type: "microphone", silent: true });
+    server.sendEvent({ type: "microphone", silent: false });
+    server.sendEvent({ type: "microphone", silent: "maybe" });
+    server.sendEvent({ type: "microphone", silent: true }, "another.topic");
+    assert.deepEqual(told, [
+      ["microphoneSilent", true],
+      ["microphoneSilent", false],
+    ]);
   });
 
   it("ends the call when the server said it is over and then fell silent", async (t) => {

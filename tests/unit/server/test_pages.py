@@ -4,7 +4,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from oneinbox.server.pages import page_routes
+from oneinbox.server.pages import _content_policy, page_routes
 
 
 def open_client(static_dir: Path) -> httpx.AsyncClient:
@@ -66,3 +66,10 @@ async def test_without_a_build_the_page_says_what_to_do(tmp_path: Path) -> None:
     answer = await open_client(tmp_path).get("/")
     assert answer.status_code == 404
     assert "make web" in answer.text
+
+
+def test_sound_may_come_from_the_store_of_recordings_and_nothing_else_may(tmp_path: Path) -> None:
+    plain = _content_policy(None)
+    stored = _content_policy("https://s3.example.com")
+    assert "media-src 'self' blob: mediastream:;" in plain
+    assert stored == plain.replace("mediastream:;", "mediastream: https://s3.example.com;")

@@ -121,6 +121,14 @@ export interface ProviderFailure {
   at: string;
 }
 
+/** What became of a call's recording. */
+export interface Recording {
+  status: "recording" | "written" | "cut" | "available" | "failed" | "deleting";
+  duration_s: number | null;
+  size_bytes: number | null;
+  error: string | null;
+}
+
 export interface Call {
   id: string;
   agent_id: string | null;
@@ -138,6 +146,8 @@ export interface Call {
   end_reason: string | null;
   messages: Message[] | null;
   recording_url: string | null;
+  recording?: Recording | null;
+  microphone_silent_at_s?: number | null;
   latency: Latency | null;
   provider_failures?: ProviderFailure[] | null;
   created_at: string;

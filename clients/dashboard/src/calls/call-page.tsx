@@ -17,14 +17,17 @@ import { clock, duration, moment } from "@/format/time";
 import { ConnectBreakdown } from "./connect-breakdown";
 import { endWords } from "./end-reasons";
 import { LatencyCard } from "./latency-card";
+import { usePlayer } from "./player";
 import { ProviderFailures } from "./provider-failures";
 import { RecordTranscript } from "./record-transcript";
+import { MicrophoneNote, RecordingCard } from "./recording-card";
 import { StatusBadge } from "./status-badge";
 
 export function CallPage() {
   const { id = "" } = useParams<{ id: string }>();
   const call = useCall(id);
   const agent = useAgent(call.data?.agent_id ?? null);
+  const player = usePlayer(call.data);
   const back = (
     <Link href="/calls" className="inline-flex items-center gap-1.5 text-ink-faint text-sm hover:text-ink">
       <ArrowLeft className="size-4" /> Calls
@@ -70,8 +73,10 @@ export function CallPage() {
       }
     >
       <Facts call={record} />
+      <MicrophoneNote call={record} />
+      <RecordingCard call={record} player={player} />
       <div className="mt-6 grid items-start gap-6 lg:grid-cols-[minmax(0,1.1fr)_minmax(0,1fr)]">
-        <RecordTranscript call={record} agentName={agent.data?.name ?? "Agent"} />
+        <RecordTranscript call={record} agentName={agent.data?.name ?? "Agent"} player={player} />
         <div className="flex min-w-0 flex-col gap-6">
           <ProviderFailures failures={record.provider_failures ?? []} />
           <LatencyCard latency={record.latency} live={isLive(record)} />

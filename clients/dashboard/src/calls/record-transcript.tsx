@@ -5,9 +5,16 @@ import { Badge } from "@/components/ui/badge";
 import { Card, CardTitle } from "@/components/ui/card";
 import { Tooltip } from "@/components/ui/tooltip";
 import { clock } from "@/format/time";
+import type { Player } from "./player";
 
-/** What was said, when, by whom; an agent's words are those that were really played. */
-export function RecordTranscript({ call, agentName }: { call: Call; agentName: string }) {
+interface RecordTranscriptProps {
+  call: Call;
+  agentName: string;
+  player: Player | null;
+}
+
+/** What was said, when, by whom; an agent's words are those that were really played. A time plays it from there. */
+export function RecordTranscript({ call, agentName, player }: RecordTranscriptProps) {
   const messages = call.messages ?? [];
   return (
     <Card className="min-w-0 p-6">
@@ -21,7 +28,7 @@ export function RecordTranscript({ call, agentName }: { call: Call; agentName: s
           {messages.map((message, index) => (
             // biome-ignore lint/suspicious/noArrayIndexKey: a record's messages are only ever added to
             <li key={index}>
-              <Entry message={message} agentName={agentName} />
+              <Entry message={message} agentName={agentName} player={player} />
             </li>
           ))}
         </ol>
@@ -30,8 +37,14 @@ export function RecordTranscript({ call, agentName }: { call: Call; agentName: s
   );
 }
 
-function Entry({ message, agentName }: { message: Message; agentName: string }) {
-  if (isSpoken(message)) return <Spoken message={message} agentName={agentName} />;
+interface EntryProps {
+  message: Message;
+  agentName: string;
+  player: Player | null;
+}
+
+function Entry({ message, agentName, player }: EntryProps) {
+  if (isSpoken(message)) return <Spoken message={message} agentName={agentName} player={player} />;
   return (
     <details className="ml-14 rounded-md bg-sunken px-4 py-2.5 text-sm">
       <summary className="flex cursor-pointer items-center gap-2 text-ink-soft">
@@ -53,13 +66,18 @@ function isSpoken(message: Message): message is SpokenMessage {
   return message.role === "agent" || message.role === "user";
 }
 
-function Spoken({ message, agentName }: { message: SpokenMessage; agentName: string }) {
+function Spoken({ message, agentName, player }: EntryProps & { message: SpokenMessage }) {
   const mine = message.role === "user";
+  const heardNow = player !== null && isWithin(player.atS, message);
   return (
-    <div className="grid grid-cols-[40px_minmax(0,1fr)] gap-4">
-      <time className="pt-0.5 text-right text-[13px] text-ink-faint tabular-nums" title={span(message)}>
-        {message.start_s === null || message.start_s === undefined ? "" : clock(message.start_s)}
-      </time>
+    <div
+      aria-current={heardNow ? "time" : undefined}
+      className={cn(
+        "-mx-3 grid grid-cols-[40px_minmax(0,1fr)] gap-4 rounded-md px-3 py-1 transition-colors",
+        heardNow && (mine ? "bg-caller-wash" : "bg-agent-wash"),
+      )}
+    >
+      <At message={message} player={player} />
       <div className={cn("border-l-[3px] pl-4", mine ? "border-caller" : "border-agent")}>
         <p className="flex flex-wrap items-center gap-2">
           <span className={cn("font-medium text-sm", mine ? "text-caller-ink" : "text-agent-ink")}>
@@ -84,6 +102,31 @@ function Spoken({ message, agentName }: { message: SpokenMessage; agentName: str
       </div>
     </div>
   );
+}
+
+function At({ message, player }: { message: SpokenMessage; player: Player | null }) {
+  const start = message.start_s;
+  const time = (
+    <time className="text-[13px] tabular-nums" title={span(message)}>
+      {typeof start === "number" ? clock(start) : ""}
+    </time>
+  );
+  if (player === null || typeof start !== "number" || message.typed)
+    return <span className="pt-0.5 text-right text-ink-faint">{time}</span>;
+  return (
+    <button
+      type="button"
+      aria-label={`Play from ${clock(start)}`}
+      className="h-fit pt-0.5 text-right text-accent underline-offset-4 hover:underline"
+      onClick={() => player.playFrom(start)}
+    >
+      {time}
+    </button>
+  );
+}
+
+function isWithin(atS: number | null, { start_s: start, end_s: end }: SpokenMessage): boolean {
+  return atS !== null && typeof start === "number" && typeof end === "number" && atS >= start && atS <= end;
 }
 
 function span({ start_s: start, end_s: end }: SpokenMessage): string | undefined {

@@ -42,6 +42,17 @@ function words(problem: Problem): { icon: ReactNode; title: string; mend: ReactN
         title: "Another program holds the microphone",
         mend: <p>Close it, then press Talk again.</p>,
       };
+    case "microphone_silent":
+      return {
+        icon: <MicOff />,
+        title: "Your microphone is silent",
+        mend: (
+          <p>
+            Not even noise comes from it. Look for a switch on the headset, or choose another microphone in
+            the browser's or the system's settings.
+          </p>
+        ),
+      };
     case "insecure_context":
       return {
         icon: <ShieldAlert />,

@@ -51,6 +51,7 @@ export type TalkEvent =
   | { type: "muted"; muted: boolean }
   | { type: "reconnecting"; reconnecting: boolean }
   | { type: "audioBlocked"; blocked: boolean }
+  | { type: "microphoneSilent"; silent: boolean }
   | { type: "notice"; problem: Problem }
   | { type: "ended"; atMs: number; reason: string | null }
   | { type: "failed"; atMs: number; reason: string | null; problem: Problem }
@@ -111,6 +112,11 @@ function reduceRunning(state: TalkState, event: Exclude<TalkEvent, { type: "star
       return { ...state, reconnecting: event.reconnecting };
     case "audioBlocked":
       return { ...state, audioBlocked: event.blocked };
+    case "microphoneSilent":
+      // that it is silent is told as a notice too; here it is taken back
+      return !event.silent && state.problem?.reason === "microphone_silent"
+        ? { ...state, problem: null }
+        : state;
     case "notice":
       return { ...state, problem: event.problem };
     case "ended":

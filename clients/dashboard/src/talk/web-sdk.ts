@@ -31,6 +31,7 @@ export async function openCall({ serverUrl, token, send }: OpenOptions): Promise
     onAgentState: (state) => send({ type: "agentState", state }),
     onAudioBlocked: () => send({ type: "audioBlocked", blocked: true }),
     onConnectionChange: (health) => send({ type: "reconnecting", reconnecting: health === "reconnecting" }),
+    onMicrophoneSilent: (silent) => send({ type: "microphoneSilent", silent }),
     onError: (problem) => send({ type: "notice", problem }),
   });
 }

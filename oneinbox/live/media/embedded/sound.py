@@ -11,8 +11,10 @@ from oneinbox.live.media.leg import LegListener, MicrophoneListener
 SILENT_AFTER_S = 3.0
 """So much sound without any sound in it, from the track's beginning on."""
 
-_NEARLY_ZERO = b"\x00\x01\xff"
-"""The bytes of -1, 0 and 1: what Opus makes of zeros may flicker by one step."""
+_FLICKER = 2
+"""What Opus makes of zeros may be off by one step, and at a stream's beginning by two."""
+_NEARLY_ZERO = b"\x00\x01\x02\xfe\xff"
+"""The bytes of such samples."""
 _BYTES_PER_S = 16_000 * 2
 
 
@@ -64,4 +66,4 @@ class MicrophoneWatch:
 def _is_zero(pcm: bytes) -> bool:
     if pcm.translate(None, _NEARLY_ZERO):
         return False
-    return bool((np.abs(np.frombuffer(pcm, dtype="<i2")) <= 1).all())
+    return bool((np.abs(np.frombuffer(pcm, dtype="<i2")) <= _FLICKER).all())
