@@ -89,7 +89,8 @@ class Bench:
                 for one, other in zip(pairs[::2], pairs[1::2], strict=True):
                     list(pool.map(lambda job: self.run(*job[0], 1, core=job[1]), zip((one, other), cores, strict=True)))
         for calls in (size for size in sizes if size > 1):
-            self.run("harness", "-", calls, core=core, share=0.3)
+            if ("harness", "-", calls) not in self.figures:
+                self.run("harness", "-", calls, core=core, share=0.4)
             for settings in SETTINGS if calls == min(size for size in sizes if size > 1) else ("equal",):
                 for engine in order:
                     if self.may_run(engine, calls):
@@ -116,7 +117,7 @@ def describe() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.turns")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=32.0, help="of one run, after warming up")
+    parser.add_argument("--seconds", type=float, default=26.0, help="of one run, after warming up")
     parser.add_argument("--calls", type=int, nargs="*", default=[1, 20, 40, 100])
     parser.add_argument("--engines", nargs="*", default=list(ENGINES))
     parser.add_argument("--short", action="store_true", help="one round of 1 and 5 calls")
@@ -139,21 +140,20 @@ def main() -> None:
             print(f"round {number + 1}: {', '.join(order)}; load {os.getloadavg()[0]:.1f}", flush=True)
             bench.round(order, options.calls, core)
             results = report.results(about | {"rounds": number + 1, "seconds": options.seconds}, bench.figures)
-            (out / "turns.json").write_text(json.dumps(results, indent=1))
-    target = ROOT / "docs" / "benchmarks" if options.write else out
-    (target / "turns.json").write_text(json.dumps(results, indent=1) + "\n")
-    tables = report.tables(results)
-    if options.write:
-        page = target / "turns.md"
-        head, _, rest = page.read_text().partition(_BEGIN)
-        page.write_text(f"{head}{_BEGIN}\n\n{report.about(results)}\n{tables}\n{_END}{rest.partition(_END)[2]}")
-    subprocess.run(
-        [str(peers.python(ROOT)), "-m", "bench.turns.plot", str(target / "turns.json"), str(target / "turns.svg")],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=True,
-    )
-    print(tables)
+            publish(results, ROOT / "docs" / "benchmarks" if options.write else out)
+    print(report.tables(results))
+
+
+def publish(results: dict[str, Any], folder: Path) -> None:
+    """Write the figures as JSON, as tables into the page, where there is one, and drawn."""
+    data, page = folder / "turns.json", folder / "turns.md"
+    data.write_text(json.dumps(results, indent=1) + "\n")
+    text = page.read_text() if page.is_file() else f"{_BEGIN}{_END}"
+    head, _, rest = text.partition(_BEGIN)
+    tables = f"{report.about(results)}\n{report.tables(results)}"
+    page.write_text(f"{head}{_BEGIN}\n\n{tables}\n{_END}{rest.partition(_END)[2]}")
+    command = [str(peers.python(ROOT)), "-m", "bench.turns.plot", str(data), str(folder / "turns.svg")]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
 
 
 if __name__ == "__main__":
