@@ -9,9 +9,10 @@ from oneinbox.core.errors import ProviderErrorKind
 from oneinbox.core.events import EndReason
 from oneinbox.core.spec import TurnSpec
 from oneinbox.live.engine.faults import Patience
-from oneinbox.live.engine.ports import HangUp, ReplyPart, Suggestions, TextDelta
+from oneinbox.live.engine.ports import HangUp, ReplyPart, Suggestions, TextDelta, ToolCall
 from tests.support.conversation import Caller, Scene, Script
 from tests.support.scripted import FakeLlm, FakeStt, FakeTts, Fault
+from tests.support.scripted_tools import FakeTool, FakeTools
 
 WORDS = (
     "table",
@@ -40,6 +41,7 @@ REPLIES = (
     "…",
     "",
 )
+RESULT = "what the tool found"
 HANG_UPS = (EndReason.USER_HANGUP, EndReason.USER_DISCONNECTED, EndReason.API_STOP, EndReason.SERVER_SHUTDOWN)
 
 Step = Callable[[Caller, random.Random], Coroutine[Any, Any, None]]
@@ -184,16 +186,34 @@ def _faults(dice: random.Random, share: float) -> list[Fault | None]:
     return [_fault(dice) if dice.random() < share else None for _ in range(30)]
 
 
+def _tools(dice: random.Random) -> dict[str, FakeTool]:
+    return {
+        "quick": FakeTool(takes_s=dice.uniform(0, 0.5), result=RESULT),
+        "slow": FakeTool(takes_s=dice.uniform(1, 12), result=RESULT, speaks=dice.random() < 0.5),
+        "background": FakeTool(takes_s=dice.uniform(0, 8), result=RESULT, in_background=True),
+        "failing": FakeTool(takes_s=dice.uniform(0, 2), result=RESULT, is_error=True),
+        "broken": FakeTool(takes_s=dice.uniform(0, 2), bug=True),
+        "last": FakeTool(takes_s=dice.uniform(0, 1), result=RESULT, ends_call=True),
+    }
+
+
 def random_scene(seed: int) -> Scene:
     """Return the call of this seed."""
     dice = random.Random(seed)
     faulty = dice.random() < 0.4
+
+    tools = _tools(dice) if dice.random() < 0.4 else {}
 
     def answer(said: str) -> list[ReplyPart]:
         text = dice.choice(REPLIES)
         parts: list[ReplyPart] = [TextDelta(f"{word} ") for word in text.split()]
         if dice.random() < 0.1:
             parts.insert(dice.randint(0, len(parts)), Suggestions(("Yes", "No")))
+        if tools and dice.random() < 0.4:
+            for number in range(dice.choice((1, 1, 2, 3))):
+                name = dice.choice((*tools, "no_such_tool"))
+                arguments = dice.choice(('{"order": 7}', "{}", "{broken"))
+                parts.append(ToolCall(call_id=f"{number}", name=name, arguments=arguments))
         return [*parts, HangUp()] if dice.random() < 0.05 else parts
 
     final_s = dice.uniform(0.03, 0.9) if dice.random() < 0.85 else dice.uniform(0.9, 1.8)
@@ -223,6 +243,7 @@ def random_scene(seed: int) -> Scene:
             mute=[number for number in range(1, 30) if faulty and dice.random() < 0.1],
             mishears=dice.random() < 0.3 and final_s < 0.9 and not any(step in TYPING for step in steps),
         ),
+        tools=FakeTools(tools) if tools else None,
         tts=FakeTts(
             first_s=dice.uniform(0.02, 0.8),
             pace=dice.uniform(1.2, 30),

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from oneinbox.core.events import EndReason, Role
+from oneinbox.core.events import EndReason, Role, ToolCalled
 from oneinbox.live.engine.barge_in import BargeIn
 from oneinbox.live.engine.endpointing import Endpointing
 from oneinbox.live.engine.turn_events import Line
@@ -29,6 +29,7 @@ def check(outcome: Outcome) -> None:
     check_times(outcome)
     check_no_long_silence(outcome)
     check_the_page(outcome)
+    check_tools(outcome)
 
 
 def check_end(outcome: Outcome) -> None:
@@ -75,7 +76,8 @@ def check_nothing_answered_but_words(outcome: Outcome) -> None:
     said = {text for _, text in outcome.caller.typed}
     words = {word for text in said for word in text.split()} | {word for _, word in outcome.caller.words}
     for request in outcome.scene.llm.requests:
-        assert {heard_right(word) for word in request[-1].content.split()} <= words
+        asked = [message.content for message in request if message.role == "user"]
+        assert {heard_right(word) for word in asked[-1].split()} <= words
     replies = [message for message in outcome.messages if message.role is Role.AGENT]
     answered = {message.turn for message in outcome.messages if message.role is Role.USER}
     for reply in replies:
@@ -102,11 +104,11 @@ def check_stopped_by_words_alone(outcome: Outcome) -> None:
     started_s = outcome.started_s
     words_s = [at_s - started_s for at_s, _ in [*outcome.caller.words, *outcome.caller.typed]]
     replies = [message for message in outcome.messages if message.role is Role.AGENT]
-    recorded_s = {caption.text: at_s for at_s, caption in outcome.page.captions if caption.from_agent and caption.final}
+    finals = [(at_s, caption.text) for at_s, caption in outcome.page.captions if caption.from_agent and caption.final]
     whole = [*(" ".join(reply.split()) for reply in REPLIES), *OWN_LINES, outcome.scene.first_message or ""]
     for message in replies:
         if message.interrupted:
-            until_s = recorded_s[message.content] - started_s + 0.001
+            until_s = next(at_s for at_s, text in reversed(finals) if message.content in text) - started_s + 0.001
             words = any(message.start_s - 3.0 <= at_s <= until_s + Caller.WORD_S for at_s in words_s)
             assert words or any(stage == "stt" for stage, _ in outcome.faults), message
         elif not outcome.faults and message is not replies[-1]:
@@ -169,8 +171,10 @@ def check_the_page(outcome: Outcome) -> None:
             caption.text for caption in outcome.page.last_captions().values() if caption.from_agent is (role is Role.AGENT)
         ]  # fmt: skip
         recorded = outcome.said_by(role)
-        lines = iter(shown)  # besides, lines that could not be said are shown, and on no record
-        assert all(any(text == line for line in lines) for text in recorded), (shown, recorded)
+        # by the word: what is said before and after a tool is one caption and two messages; and lines that could not be
+        # said are shown, and on no record
+        words = iter(" ".join(shown).split())
+        assert all(any(word == one for one in words) for word in " ".join(recorded).split()), (shown, recorded)
     states = [
         (at_s, values["lk.agent.state"]) for at_s, values in outcome.page.attributes if "lk.agent.state" in values
     ]
@@ -179,6 +183,19 @@ def check_the_page(outcome: Outcome) -> None:
         if state != "speaking":
             heard = outcome.frames_between(from_s + 1e-6, to_s - 1e-6)
             assert not heard, (state, from_s, heard[0])
+
+
+def check_tools(outcome: Outcome) -> None:
+    """A tool is run once for each time it is asked for, and only for a turn that is certain."""
+    tools = outcome.scene.tools.by_name.values() if outcome.scene.tools is not None else ()
+    keys = [key for tool in tools for _, key in tool.runs]
+    assert len(keys) == len(set(keys)), keys
+    certain = {message.turn for message in outcome.messages if message.role is Role.USER}
+    assert {called.turn for called in outcome.tool_calls} <= certain | {0}
+    assert len(keys) <= len(outcome.tool_calls)
+    told = [event for event in outcome.events if isinstance(event, ToolCalled)]
+    begun = [event.tool_call_id for event in told if event.result is None]
+    assert len(begun) == len(set(begun)), begun
 
 
 def _replies(outcome: Outcome) -> list[str]:
