@@ -69,6 +69,8 @@ def test_a_call_by_clicks_and_typing_and_its_record(page: Page, server: RunningS
 
     page.get_by_role("link", name="See this call's record").click()
     page.wait_for_url(f"**/calls/{call_id}")
+    expect(page.get_by_role("heading", name="Connection", exact=True)).to_be_visible()
+    expect(page.get_by_text("Lost on the way in")).to_be_visible()
     expect(page.get_by_text("Completed")).to_be_visible()
     expect(page.get_by_text("Caller hung up")).to_be_visible()
     record = server.json("GET", f"/v1/calls/{call_id}")

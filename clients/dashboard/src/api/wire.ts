@@ -113,6 +113,32 @@ export interface Latency {
   worker?: { worker_id?: string | null; load1?: number | null; mem_pct?: number | null } | null;
 }
 
+/** How good the connection was, over the whole call so far. Shares are 0-1; null: not known. */
+export interface Quality {
+  transport: "udp" | "tcp" | null;
+  packets_received: number;
+  packets_sent: number;
+  /** Of the caller's packets. */
+  loss: number;
+  late_packets: number;
+  concealed_ms: number;
+  recovered_ms: number;
+  jitter_ms_p50: number | null;
+  jitter_ms_p95: number | null;
+  round_trip_ms_p50: number | null;
+  round_trip_ms_p95: number | null;
+  /** Of the agent's packets, as the caller's side reports. */
+  agent_loss: number | null;
+  agent_jitter_ms: number | null;
+  ice_ms: number | null;
+  dtls_ms: number | null;
+  resumes: number;
+  rejoins: number;
+  path_changes: number;
+  tick_late_ms_p95: number | null;
+  ticks_skipped: number;
+}
+
 export interface ProviderFailure {
   provider: string;
   stage: string;
@@ -149,6 +175,7 @@ export interface Call {
   recording?: Recording | null;
   microphone_silent_at_s?: number | null;
   latency: Latency | null;
+  quality?: Quality | null;
   provider_failures?: ProviderFailure[] | null;
   created_at: string;
   updated_at: string;

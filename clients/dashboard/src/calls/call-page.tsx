@@ -17,6 +17,7 @@ import { clock, duration, moment } from "@/format/time";
 import { ConnectBreakdown } from "./connect-breakdown";
 import { endWords } from "./end-reasons";
 import { LatencyCard } from "./latency-card";
+import { LineCard } from "./line-card";
 import { usePlayer } from "./player";
 import { ProviderFailures } from "./provider-failures";
 import { RecordTranscript } from "./record-transcript";
@@ -81,6 +82,7 @@ export function CallPage() {
           <ProviderFailures failures={record.provider_failures ?? []} />
           <LatencyCard latency={record.latency} live={isLive(record)} />
           <ConnectBreakdown connect={record.latency?.connect} />
+          <LineCard quality={record.quality} live={isLive(record)} />
           <Values title="Variables" values={record.variables} />
           <Values title="Metadata" values={record.metadata} />
         </div>
