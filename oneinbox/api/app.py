@@ -143,7 +143,7 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     app.add_exception_handler(PoolTimeoutError, _answer_busy_database)
     # From the inside out: a failure is answered, the answer marked for other origins, and given its id.
     app.add_middleware(LastResort)
-    app.add_middleware(CrossOriginRoute, path=TOKEN_PATH, is_origin=_is_origin, refuse=origin_not_allowed)
+    app.add_middleware(CrossOriginRoute, path=TOKEN_PATH, may_read=_may_read, refuse=origin_not_allowed)
     app.add_middleware(RequestId)
     return app
 
@@ -173,8 +173,9 @@ def _health_routes(dispatcher: Dispatcher) -> APIRouter:
     return router
 
 
-def _is_origin(values: Sequence[str]) -> bool:
-    return parse_sent_origin(values) is not None
+def _may_read(values: Sequence[str]) -> bool:
+    """Any true origin; and ``null``, which is always refused, and is to see why."""
+    return parse_sent_origin(values) is not None or list(values) == ["null"]
 
 
 async def _answer_busy_database(request: Request, error: Exception) -> Response:

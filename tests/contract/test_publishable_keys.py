@@ -169,7 +169,8 @@ async def test_preflights_from_no_origin_are_refused(api: Api) -> None:
             granted.append(origin)
         else:
             assert (answer.status_code, allowed) == (403, None), origin
-    assert not {None, "", "null", "NULL", "*", "file://", "https://*"} & set(granted)
+    assert not {None, "", "NULL", "*", "file://", "https://*"} & set(granted)
+    assert "null" in granted  # so that it can read why it is refused
     assert "https://evilshop.example.com" in granted
 
 
@@ -201,6 +202,7 @@ async def test_a_preflight_says_what_may_be_sent_and_looks_up_nothing(api: Api) 
         ("basic", 401, "invalid_key"),
         ("secret", 403, "publishable_key_required"),
         ("origin", 403, "ORIGIN_NOT_ALLOWED"),
+        ("file", 403, "ORIGIN_NOT_ALLOWED"),
         ("agent", 404, "agent_not_found"),
         ("overrides", 422, "validation_error"),
         ("json", 422, "invalid_json"),
@@ -227,6 +229,8 @@ async def test_a_page_can_read_every_error(api: Api, case: str, status: int, cod
             headers["Authorization"] = f"Bearer {api.key}"
         case "origin":
             headers["Origin"] = "https://evil.com"
+        case "file":
+            headers["Origin"] = "null"
         case "agent":
             body = '{"agent_id": "agt_nobody"}'
         case "overrides":

@@ -67,6 +67,11 @@ class PostgresServer:
         )
         assert done.returncode == 0, done.stdout
 
+    @property
+    def data_dir(self) -> Path:
+        """Where it keeps its files."""
+        return self._folder / "data"
+
     def url(self, name: str) -> str:
         """The address of a database, as an operator gives it."""
         return f"postgresql://{_OWNER}@/{name}?host={self._folder}"

@@ -2,7 +2,8 @@
 
 After the Fetch standard, https://fetch.spec.whatwg.org/#http-cors-protocol.
 Every well-formed origin may read the answer, errors too: so that a page with a mistyped key, or of an origin that is
-not on its key's list, is told so. Reading an error gives nothing away; starting a call is decided by the route.
+not on its key's list, is told so; and a page without an origin (``null``) is told that it has none. Reading an error gives
+nothing away; starting a call is decided by the route.
 Credentials (cookies) are never allowed. See docs/decisions/0021-readable-origin-errors.md.
 """
 
@@ -30,12 +31,12 @@ class CrossOriginRoute:
         app: ASGIApp,
         *,
         path: str,
-        is_origin: Callable[[Sequence[str]], bool],
+        may_read: Callable[[Sequence[str]], bool],
         refuse: Callable[[Sequence[str]], AppError],
     ) -> None:
         self._app = app
         self._path = path
-        self._is_origin = is_origin
+        self._may_read = may_read
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +46,7 @@ class CrossOriginRoute:
             return
         headers = Headers(scope=scope)
         origins = headers.getlist("origin")
-        origin = origins[0] if self._is_origin(origins) else None
+        origin = origins[0] if self._may_read(origins) else None
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             answer = await self._preflight(Request(scope), origins, origin)
             await answer(scope, receive, send)

@@ -202,7 +202,12 @@ class KeyService:
 
 def origin_not_allowed(sent_origins: Sequence[str]) -> AppError:
     """Return the error for a page that is not on the key's list, or that does not say where it is from."""
-    if len(sent_origins) == 1 and sent_origins[0] != "null":
+    if list(sent_origins) == ["null"]:
+        message = (
+            "a publishable key works from web pages of an origin, and this one has none (Origin: null), as files and "
+            "sandboxed frames: serve it over http:// or https://, or give the frame allow-same-origin"
+        )
+    elif len(sent_origins) == 1:
         shown = sent_origins[0][:80]
         message = f"the page's origin {shown!r} is not on the key's list of allowed origins"
     else:
