@@ -79,17 +79,17 @@ class CallTools:
         self._tools[function.name] = tool
 
     def _make(self, tool: ToolSpec) -> Tool:
-        call_id, variables = self._spec.call_id, self._spec.variables
+        call_id = self._spec.call_id
         made: Tool = NotAvailable(_NO_PHONE)
         match tool.type:
             case "api_call":
-                made = ApiCall(tool, self._web, call_id=call_id, variables=variables)
+                made = ApiCall(tool, self._web, call_id=call_id, variables=self._spec.trusted_variables())
             case "end_call":
                 made = EndCall()
             case "extract_information":
                 made = ExtractInformation(tool, call_id=call_id, emit=self._emit)
             case "send_email" if tool.config.get("credential"):
-                made = SendEmail(tool, self._web, variables=variables)
+                made = SendEmail(tool, self._web, variables=self._spec.variables)
             case "schedule_calendar_event" if tool.config.get("credential"):
                 made = ScheduleEvent(tool, self._web)
             case "send_email" | "schedule_calendar_event":
@@ -119,7 +119,7 @@ class CallTools:
 
     def _headers(self, tool: ToolSpec) -> dict[str, str]:
         given: Mapping[str, str] = tool.config.get("headers", {})
-        headers = {name: fill_header(name, text, self._spec.variables) for name, text in given.items()}
+        headers = {name: fill_header(name, text, self._spec.trusted_variables()) for name, text in given.items()}
         if credential := tool.config.get("credential"):
             headers["Authorization"] = f"Bearer {credential['api_key']}"
         return headers

@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from oneinbox.core.events import AnyCallEvent, InformationExtracted
@@ -202,3 +203,25 @@ def test_what_a_call_cannot_have_is_said(kind: str, why: str) -> None:
     outcome = run(ToolSpec(name="x", type=kind, description="d"), {})
     assert outcome.is_error
     assert why in outcome.content
+
+
+@pytest.mark.parametrize(("path", "asked"), [("{{tenant}}", True), ("{{shop}}", False)])
+def test_what_a_visitors_page_sent_fills_no_address_and_no_header(path: str, asked: bool) -> None:
+    servers = Servers()
+    config = {
+        "url": f"https://shop.example.com/{path}",
+        "method": "GET",
+        "headers": {"X-Shop": "{{shop}} {{tenant}}"},
+    }
+    tool = ToolSpec(name="look_up", type="api_call", description="d", config=config)
+    spec = msgspec.structs.replace(spec_with(tool, variables={"shop": "theirs", "tenant": "ours"}), untrusted=("shop",))
+
+    async def use() -> ToolOutcome:
+        found = ToolHub(AddressPolicy(), web=servers.web()).for_call(spec, [].append).find("look_up")
+        assert found is not None
+        return await found.run({}, key="key-1")
+
+    assert run_virtually(use).is_error is not asked
+    assert len(servers.requests) == asked
+    if asked:
+        assert (servers.last.url.path, servers.last.headers["x-shop"]) == ("/ours", "ours")
