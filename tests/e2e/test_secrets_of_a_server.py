@@ -91,7 +91,7 @@ def test_no_secret_gets_out(tmp_path: Path, kind: str) -> None:
             "rows": database,
             **{path.name: path.read_bytes().decode("latin-1") for path in files},
         }
-        assert printed.count("DEBUG") > 20
+        assert " DEBUG " in printed
         assert server.demo_agent_id in database  # we did look at the right place
         for secret in secrets:
             assert len(secret) >= 16
