@@ -117,13 +117,21 @@ class CloseSocket(msgspec.Struct, frozen=True, kw_only=True, tag="close_socket")
     code: int = 1000
 
 
+class KnowledgeFound(msgspec.Struct, frozen=True, kw_only=True, tag="knowledge_found"):
+    """The answer to a :class:`SearchKnowledge`."""
+
+    request_id: int
+    text: str | None
+    """Passages for a language model to read; ``None`` where the search failed."""
+
+
 class Drain(msgspec.Struct, frozen=True, kw_only=True, tag="drain"):
     """End every call for ``reason`` and exit."""
 
     reason: EndReason = EndReason.SERVER_SHUTDOWN
 
 
-Down = Configure | StartCall | StopCall | OpenSocket | SocketData | CloseSocket | Drain
+Down = Configure | StartCall | StopCall | OpenSocket | SocketData | CloseSocket | Drain | KnowledgeFound
 
 # ---- up: from the worker to the server --------------------------------------------------------------------------
 
@@ -145,6 +153,16 @@ class CallHappened(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
     """A call event, to be recorded."""
 
     event: AnyCallEvent
+
+
+class SearchKnowledge(msgspec.Struct, frozen=True, kw_only=True, tag="search_knowledge"):
+    """A call looks something up in the knowledge bases its agent has; :class:`KnowledgeFound` answers."""
+
+    request_id: int
+    """Counts up in each worker."""
+    org_id: str
+    knowledge_base_ids: tuple[str, ...]
+    query: str
 
 
 class SocketAccepted(msgspec.Struct, frozen=True, kw_only=True, tag="socket_accepted"):
@@ -177,7 +195,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
     loop: LoopLoad
 
 
-Up = Ready | Refused | CallHappened | SocketAccepted | SocketRefused | SocketData | CloseSocket | Load
+Up = Ready | Refused | CallHappened | SearchKnowledge | SocketAccepted | SocketRefused | SocketData | CloseSocket | Load
 
 
 class Link(Generic[Incoming, Outgoing]):

@@ -19,6 +19,7 @@ from oneinbox.core.link import (
     Configure,
     Down,
     Drain,
+    KnowledgeFound,
     Link,
     Load,
     OpenSocket,
@@ -44,6 +45,7 @@ from oneinbox.live.media.probe import Probe
 from oneinbox.live.providers.registry import ProviderHub
 from oneinbox.live.speech.silero import SileroVad
 from oneinbox.live.speech.smart_turn import SmartTurn
+from oneinbox.live.tools.knowledge import ServerKnowledge
 from oneinbox.live.tools.toolbox import ToolHub
 
 _log = logging.getLogger(__name__)
@@ -89,7 +91,8 @@ class Worker:
         self._vad = SileroVad(Path(config.models_dir) / "silero_vad.onnx")
         self._end_of_turn = _load_end_of_turn(Path(config.models_dir) / "smart_turn.onnx")
         self._providers = ProviderHub()
-        self._tools = ToolHub(AddressPolicy.allowing(config.allowed_networks))
+        self._knowledge = ServerKnowledge(link.send)
+        self._tools = ToolHub(AddressPolicy.allowing(config.allowed_networks), self._knowledge)
         self._watch = LoopWatch()
         self._tapes = TapeDeck(Path(config.recordings_dir))
 
@@ -133,6 +136,8 @@ class Worker:
             case StopCall(call_id=call_id, reason=reason):
                 if call := self._calls.get(call_id):
                     call.end(reason)
+            case KnowledgeFound():
+                self._knowledge.found(message)
             case OpenSocket():
                 if message.probe:
                     self._open_probe(message)

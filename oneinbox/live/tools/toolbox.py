@@ -15,6 +15,7 @@ from oneinbox.live.tools.arguments import UnfitError, fill_header
 from oneinbox.live.tools.asking import Web, secrets_of
 from oneinbox.live.tools.calendar import ScheduleEvent
 from oneinbox.live.tools.email import SendEmail
+from oneinbox.live.tools.knowledge import KnowledgeTool, ServerKnowledge
 from oneinbox.live.tools.mcp import McpError, McpServer
 from oneinbox.live.tools.notes import EndCall, ExtractInformation, NotAvailable
 from oneinbox.live.tools.settings import ToolSettings
@@ -33,20 +34,24 @@ _MOST_NAME = 64
 class ToolHub:
     """Makes the tools of each call. One for each worker process."""
 
-    def __init__(self, policy: AddressPolicy, *, web: Web | None = None) -> None:
+    def __init__(self, policy: AddressPolicy, knowledge: ServerKnowledge, *, web: Web | None = None) -> None:
         self._web = web or Web(OutboundGuard(policy))
+        self._knowledge = knowledge
 
     def for_call(self, spec: CallSpec, emit: Callable[[AnyCallEvent], None]) -> "CallTools":
         """Return the tools of a call; never raises."""
-        return CallTools(spec, self._web, emit)
+        return CallTools(spec, self._web, self._knowledge, emit)
 
 
 class CallTools:
     """The tools of one call: fulfils the engine's ``Tools``."""
 
-    def __init__(self, spec: CallSpec, web: Web, emit: Callable[[AnyCallEvent], None]) -> None:
+    def __init__(
+        self, spec: CallSpec, web: Web, knowledge: ServerKnowledge, emit: Callable[[AnyCallEvent], None]
+    ) -> None:
         self._spec = spec
         self._web = web
+        self._knowledge = knowledge
         self._emit = emit
         self._functions: dict[str, ToolSpec] = {}
         self._tools: dict[str, Tool] = {}
@@ -88,6 +93,8 @@ class CallTools:
                 made = EndCall()
             case "extract_information":
                 made = ExtractInformation(tool, call_id=call_id, emit=self._emit)
+            case "knowledge_search":
+                made = KnowledgeTool(tool, self._knowledge, org_id=self._spec.org_id)
             case "send_email" if tool.config.get("credential"):
                 made = SendEmail(tool, self._web, variables=self._spec.variables)
             case "schedule_calendar_event" if tool.config.get("credential"):

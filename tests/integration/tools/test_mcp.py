@@ -10,6 +10,7 @@ from oneinbox.core.events import AnyCallEvent, ProviderFailed
 from oneinbox.core.outbound import AddressPolicy
 from oneinbox.core.spec import ToolSpec
 from oneinbox.live.engine.ports import Tool, ToolOutcome
+from oneinbox.live.tools.knowledge import ServerKnowledge
 from oneinbox.live.tools.toolbox import CallTools, ToolHub
 from tests.support.mcp_server import ToolServer
 from tests.unit.tools.test_other_tools import spec_with
@@ -24,7 +25,8 @@ async def prepared(
     *tools: ToolSpec, allowed: str = "127.0.0.0/8"
 ) -> AsyncIterator[tuple[CallTools, list[AnyCallEvent]]]:
     events: list[AnyCallEvent] = []
-    found = ToolHub(AddressPolicy.allowing([allowed])).for_call(spec_with(*tools), events.append)
+    hub = ToolHub(AddressPolicy.allowing([allowed]), ServerKnowledge(lambda _: None))
+    found = hub.for_call(spec_with(*tools), events.append)
     try:
         await found.prepare()
         yield found, events

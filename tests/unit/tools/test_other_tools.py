@@ -10,6 +10,7 @@ from oneinbox.core.events import AnyCallEvent, InformationExtracted
 from oneinbox.core.outbound import AddressPolicy
 from oneinbox.core.spec import CallSpec, LlmSpec, SttSpec, ToolSpec, TtsSpec, TurnSpec
 from oneinbox.live.engine.ports import ToolOutcome
+from oneinbox.live.tools.knowledge import ServerKnowledge
 from oneinbox.live.tools.toolbox import ToolHub
 from tests.support.tool_servers import Servers, one_after_the_other
 from tests.support.virtual_time import run_virtually
@@ -43,7 +44,7 @@ def run(
     **variables: Any,
 ) -> ToolOutcome:
     async def use() -> ToolOutcome:
-        hub = ToolHub(AddressPolicy(), web=(servers or Servers()).web())
+        hub = ToolHub(AddressPolicy(), ServerKnowledge(lambda _: None), web=(servers or Servers()).web())
         told = [] if events is None else events
         tools = hub.for_call(spec_with(tool, variables=variables), told.append)
         await tools.prepare()
