@@ -18,6 +18,7 @@ from oneinbox.api.config import ApiConfig, StageDefault, StageDefaults, StoreAdd
 from oneinbox.api.db.database import Database, open_database
 from oneinbox.api.first_run import FirstRun, ensure_first_organisation
 from oneinbox.api.knowledge.ingest import Ingestor
+from oneinbox.api.knowledge.search import KnowledgeSearch
 from oneinbox.api.recordings.keeper import RecordingKeeper
 from oneinbox.api.webhooks.deliverer import Deliverer
 from oneinbox.api.webhooks.sender import Sender
@@ -138,6 +139,7 @@ async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> Asy
     try:
         await recorder.fail_all_open(EndReason.SERVER_LOST)
         pool.record_into(recorder)
+        pool.search_in(KnowledgeSearch(database))
         await keeper.start()
         first_run = await ensure_first_organisation(database)
         app = create_app(config, database, pool)

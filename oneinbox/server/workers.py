@@ -23,6 +23,7 @@ from oneinbox.core.link import (
     OpenSocket,
     Ready,
     Refused,
+    SearchKnowledge,
     SocketAccepted,
     SocketData,
     SocketRefused,
@@ -36,6 +37,7 @@ from oneinbox.server import event_sink
 from oneinbox.server.admission import Limits
 from oneinbox.server.event_sink import EventSink
 from oneinbox.server.figures import CallFigures
+from oneinbox.server.look_ups import Knowledge, look_up
 from oneinbox.server.settings import Secrets, Settings
 from oneinbox.server.worker_process import SocketPeer, SocketRoute, WorkerProcess, spawn_worker
 
@@ -61,6 +63,7 @@ class WorkerPool:
         self._secrets = secrets
         self._scope = TaskScope("workers")
         self._sink: EventSink | None = None
+        self._knowledge: Knowledge | None = None
         self._limits = Limits(
             calls=settings.max_calls_per_worker,
             cpu=settings.max_worker_cpu,
@@ -100,6 +103,10 @@ class WorkerPool:
     def record_into(self, sink: EventSink) -> None:
         """Say where events go. Has to be called before the first call is started."""
         self._sink = sink
+
+    def search_in(self, knowledge: Knowledge) -> None:
+        """Say where calls look things up."""
+        self._knowledge = knowledge
 
     async def wait_ready(self) -> None:
         """Return when a worker is ready, or when it is clear that none will be (:attr:`refusal`).
@@ -363,10 +370,15 @@ class WorkerPool:
                 _log.error("%s cannot start: %s", worker.worker_id, why)
             case Load():
                 worker.gauge.report(message, asyncio.get_running_loop().time())
+            case SearchKnowledge():
+                self._scope.spawn(self._look_up(worker, message), "look-up")
             case SocketAccepted() | SocketRefused() | SocketData() | CloseSocket():
                 worker.take_socket(message)
             case CallHappened():
                 pass  # taken before
+
+    async def _look_up(self, worker: WorkerProcess, question: SearchKnowledge) -> None:
+        worker.link.send(await look_up(self._knowledge, question))
 
     async def _record(self, worker: WorkerProcess) -> None:
         """Record the worker's events in order; one that cannot be written is tried again before it is given up."""
