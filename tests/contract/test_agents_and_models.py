@@ -24,6 +24,15 @@ AGENT_DEFAULTS: dict[str, Any] = {
     "max_duration_seconds": 600,
     "interruption_sensitivity": 0.5,
     "responsiveness": 0.5,
+    "turn_taking": {
+        "first_message_interruptible": True,
+        "end_of_turn_model": True,
+        "reminder_count": 0,
+        "reminder_after_seconds": None,
+        "reminders": None,
+        "acknowledgement_phrases": None,
+        "interruption_phrases": None,
+    },
     "speed": 1.0,
     "language": "en",
     "dynamic_variables": {},
@@ -74,6 +83,15 @@ async def test_an_agent_with_everything_said(api: Api) -> None:
         "max_duration_seconds": 7200,
         "interruption_sensitivity": 1.0,
         "responsiveness": 0.0,
+        "turn_taking": {
+            "first_message_interruptible": False,
+            "end_of_turn_model": False,
+            "reminder_count": 2,
+            "reminder_after_seconds": 4.5,
+            "reminders": ["Hallo?"],
+            "acknowledgement_phrases": ["jo"],
+            "interruption_phrases": [],
+        },
         "speed": 2.0,
         "language": "de",
         "dynamic_variables": {"name": "you", "n": 1, "deep": {"a": [None, True]}},
@@ -121,6 +139,13 @@ async def test_absent_stays_and_null_is_a_value(api: Api) -> None:
     assert (changed["tts"]["voice_id"], changed["tts"]["speed"]) == (None, 1.5)
     changed = (await api.ask("PATCH", path, json={"tts": None})).json()
     assert changed["tts"] == AGENT_DEFAULTS["tts"]
+    changed = (await api.ask("PATCH", path, json={"turn_taking": {"reminder_count": 1}})).json()
+    changed = (await api.ask("PATCH", path, json={"turn_taking": {"end_of_turn_model": False}})).json()
+    assert (changed["turn_taking"]["reminder_count"], changed["turn_taking"]["end_of_turn_model"]) == (1, False)
+    changed = (await api.ask("PATCH", path, json={"turn_taking": {"reminder_count": None}})).json()
+    assert changed["turn_taking"]["reminder_count"] == 0
+    changed = (await api.ask("PATCH", path, json={"turn_taking": None})).json()
+    assert changed["turn_taking"] == AGENT_DEFAULTS["turn_taking"]
     changed = (await api.ask("PATCH", path, json={"language": "fr"})).json()
     assert changed["transcriber"]["language"] == "fr"  # follows, until it is given one of its own
     changed = (await api.ask("PATCH", path, json={"metadata": {"a": 1}})).json()
@@ -143,6 +168,10 @@ AGENT_REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"name": "x", "tts": {"pitch": 1}}, "tts.pitch"),
     ({"name": "x", "tts": "alloy"}, "tts"),
     ({"name": "x", "transcriber": {"provider": ""}}, "transcriber.provider"),
+    ({"name": "x", "turn_taking": {"reminder_count": -1}}, "turn_taking.reminder_count"),
+    ({"name": "x", "turn_taking": {"reminder_after_seconds": 0}}, "turn_taking.reminder_after_seconds"),
+    ({"name": "x", "turn_taking": {"reminders": [""]}}, "turn_taking.reminders.0"),
+    ({"name": "x", "turn_taking": {"unknown": 1}}, "turn_taking.unknown"),
     ({"name": "x", "silence_timeout_seconds": -1}, "silence_timeout_seconds"),
     ({"name": "x", "silence_timeout_seconds": 301}, "silence_timeout_seconds"),
     ({"name": "x", "silence_timeout_seconds": None}, "silence_timeout_seconds"),

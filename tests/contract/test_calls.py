@@ -104,6 +104,7 @@ async def test_what_the_worker_is_told(api: Api) -> None:
         dynamic_variables={"thing": "tea", "name": "you"},
         end_call_phrases=["bye now"],
         silence_timeout_seconds=20,
+        turn_taking={"reminder_count": 3, "acknowledgement_phrases": ["roger"], "first_message_interruptible": False},
         max_duration_seconds=60,
         interruption_sensitivity=0.9,
         responsiveness=0.1,
@@ -127,6 +128,8 @@ async def test_what_the_worker_is_told(api: Api) -> None:
     assert (spec.tts.voice, spec.tts.speed, spec.tts.stability) == ("nova", pytest.approx(1.8), 0.9)
     assert spec.turns.end_call_phrases == ("bye now",)
     assert (spec.turns.silence_timeout_s, spec.turns.max_duration_s) == (20, 60)
+    assert (spec.turns.reminder_count, spec.turns.reminders, spec.turns.first_message_interruptible) == (3, (), False)
+    assert (spec.turns.acknowledgement_phrases, spec.turns.interruption_phrases) == (("roger",), None)
     assert (spec.turns.interruption_sensitivity, spec.turns.responsiveness) == (0.9, 0.1)
     assert spec.org_id == api.first.org_id
 

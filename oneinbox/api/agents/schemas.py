@@ -53,6 +53,32 @@ class Tts(Body):
     stability: Ratio | None = Field(default=None, description="Default 0.5.")
 
 
+class TurnTaking(Body):
+    """How the agent takes turns, beside `responsiveness` and `interruption_sensitivity`. Null or left out: the default."""
+
+    first_message_interruptible: bool | None = Field(
+        default=None, description="Whether the caller's voice can interrupt the first message. Default true."
+    )
+    end_of_turn_model: bool | None = Field(
+        default=None,
+        description="Whether a model also judges by the sound of a pause if the turn is over. Default true.",
+    )
+    reminder_count: Annotated[int, Field(ge=0, le=10)] | None = Field(
+        default=None, description="How often a silent caller is asked whether they are still there. Default 0."
+    )
+    reminder_after_seconds: Annotated[float, Field(ge=1, le=300)] | None = Field(
+        default=None, description="After how much silence. Default: an even share of the silence timeout."
+    )
+    reminders: Phrases | None = Field(default=None, description="What is said then, in turn. Default: in `language`.")
+    acknowledgement_phrases: Phrases | None = Field(
+        default=None,
+        description='What the caller may say without stopping the agent, such as "okay". Default: by language.',
+    )
+    interruption_phrases: Phrases | None = Field(
+        default=None, description='What stops the agent at once, such as "wait". Default: by language.'
+    )
+
+
 class AgentCreate(Body):
     """A new agent. Only its name is needed: a model (with a general prompt) and a voice are made for it."""
 
@@ -71,6 +97,7 @@ class AgentCreate(Body):
     max_duration_seconds: MaxDuration = 600
     interruption_sensitivity: Ratio = Field(default=0.5, description="How easily the caller interrupts the agent.")
     responsiveness: Ratio = Field(default=0.5, description="How soon the agent takes a pause for the end of a turn.")
+    turn_taking: TurnTaking | None = None
     speed: Pace = 1.0
     language: Word = "en"
     dynamic_variables: Variables = Field(
@@ -90,7 +117,7 @@ class AgentCreate(Body):
 class AgentPatch(Body):
     """What to change. Null is a value (where a field admits it); a field left out stays as it is.
 
-    ``transcriber`` and ``tts`` are merged: their fields left out stay too; null takes the whole back to its default.
+    ``transcriber``, ``tts`` and ``turn_taking`` are merged: their fields left out stay too; null takes the whole back to its default.
     """
 
     name: Name = Field(default_factory=absent)
@@ -104,6 +131,7 @@ class AgentPatch(Body):
     max_duration_seconds: MaxDuration = Field(default_factory=absent)
     interruption_sensitivity: Ratio = Field(default_factory=absent)
     responsiveness: Ratio = Field(default_factory=absent)
+    turn_taking: TurnTaking | None = Field(default_factory=absent)
     speed: Pace = Field(default_factory=absent)
     language: Word = Field(default_factory=absent)
     dynamic_variables: Variables = Field(default_factory=absent)
@@ -136,6 +164,18 @@ class TtsAnswer(Answer):
     stability: float = 0.5
 
 
+class TurnTakingAnswer(Answer):
+    """How the agent takes turns, with the defaults filled in; null: by the language, or by the silence timeout."""
+
+    first_message_interruptible: bool = True
+    end_of_turn_model: bool = True
+    reminder_count: int = 0
+    reminder_after_seconds: float | None = None
+    reminders: list[str] | None = None
+    acknowledgement_phrases: list[str] | None = None
+    interruption_phrases: list[str] | None = None
+
+
 class ServingProviders(Answer):
     """Who would serve each stage of a call made now; null: nobody, because nothing is set up."""
 
@@ -159,6 +199,7 @@ class AgentAnswer(Answer):
     max_duration_seconds: int
     interruption_sensitivity: float
     responsiveness: float
+    turn_taking: TurnTakingAnswer
     speed: float
     language: str
     dynamic_variables: dict[str, Any]

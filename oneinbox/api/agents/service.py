@@ -3,7 +3,7 @@
 from typing import Any
 
 from oneinbox.api.agents import repo
-from oneinbox.api.agents.schemas import AgentAnswer, AgentCreate, AgentPatch, Transcriber, Tts
+from oneinbox.api.agents.schemas import AgentAnswer, AgentCreate, AgentPatch, Transcriber, Tts, TurnTaking
 from oneinbox.api.agents.stages import Wish, Wishes, serving_providers
 from oneinbox.api.audit import trail
 from oneinbox.api.config import ApiConfig
@@ -35,13 +35,14 @@ async def add_agent(rows: Rows, org_id: str, body: AgentCreate) -> tuple[Agent, 
     else:
         model = await _model(rows, org_id, body.llm_id)
     now = utc_now()
-    said = body.model_dump(exclude={"llm_id", "transcriber", "tts", "metadata"})
+    said = body.model_dump(exclude={"llm_id", "transcriber", "tts", "turn_taking", "metadata"})
     agent = Agent(
         id=new_id("agt"),
         org_id=org_id,
         llm_id=model.id,
         transcriber=_merged({}, body.transcriber),
         tts=_merged({}, body.tts),
+        turn_taking=_merged({}, body.turn_taking),
         custom_metadata=body.metadata,
         created_at=now,
         updated_at=now,
@@ -118,7 +119,7 @@ class AgentService:
                 model = await _model(rows, caller.org_id, said["llm_id"])
             for name, value in said.items():
                 match name:
-                    case "transcriber" | "tts":
+                    case "transcriber" | "tts" | "turn_taking":
                         setattr(agent, name, _merged(getattr(agent, name), value))
                     case "metadata":
                         agent.custom_metadata = value
@@ -193,7 +194,7 @@ async def _require_stages(rows: Rows, agent: Agent) -> None:
         require_voice_of(voice, agent.tts.get("provider", DEFAULT), param="tts.voice_id")
 
 
-def _merged(stored: dict[str, Any], said: Transcriber | Tts | None) -> dict[str, Any]:
+def _merged(stored: dict[str, Any], said: Transcriber | Tts | TurnTaking | None) -> dict[str, Any]:
     """Return the stored choices with what was said laid over them; null takes a choice back to its default."""
     if said is None:
         return {}

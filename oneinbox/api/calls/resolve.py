@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from oneinbox.api.agents.schemas import TurnTakingAnswer
 from oneinbox.api.agents.service import effective_prompt, wishes_of
 from oneinbox.api.agents.stages import Served, Wish, Wishes, serve
 from oneinbox.api.calls.schemas import CallOverrides, LlmOverrides, TranscriberOverrides, TtsOverrides
@@ -67,13 +68,7 @@ def make_spec(
         llm=_llm_spec(served(Stage.LLM), system_prompt, model, llm),
         stt=_stt_spec(served(Stage.STT), agent, stt),
         tts=_tts_spec(served(Stage.TTS), agent, tts),
-        turns=TurnSpec(
-            silence_timeout_s=float(agent.silence_timeout_seconds),
-            max_duration_s=float(agent.max_duration_seconds),
-            interruption_sensitivity=agent.interruption_sensitivity,
-            responsiveness=agent.responsiveness,
-            end_call_phrases=tuple(agent.end_call_phrases),
-        ),
+        turns=_turn_spec(agent),
         tools=supplies.tools,
         variables=values,
         untrusted=tuple(visitors),
@@ -112,6 +107,25 @@ def _llm_spec(served: Served, system_prompt: str, model: LanguageModel, said: Ll
         system_prompt=system_prompt,
         temperature=model.temperature if said.temperature is None else said.temperature,
         max_tokens=model.max_tokens,
+    )
+
+
+def _turn_spec(agent: Agent) -> TurnSpec:
+    said = TurnTakingAnswer.model_validate(agent.turn_taking)
+    acknowledgements, interruptions = said.acknowledgement_phrases, said.interruption_phrases
+    return TurnSpec(
+        silence_timeout_s=float(agent.silence_timeout_seconds),
+        max_duration_s=float(agent.max_duration_seconds),
+        interruption_sensitivity=agent.interruption_sensitivity,
+        responsiveness=agent.responsiveness,
+        end_call_phrases=tuple(agent.end_call_phrases),
+        first_message_interruptible=said.first_message_interruptible,
+        end_of_turn_model=said.end_of_turn_model,
+        reminder_count=said.reminder_count,
+        reminder_after_s=said.reminder_after_seconds or 0.0,
+        reminders=tuple(said.reminders or ()),
+        acknowledgement_phrases=None if acknowledgements is None else tuple(acknowledgements),
+        interruption_phrases=None if interruptions is None else tuple(interruptions),
     )
 
 

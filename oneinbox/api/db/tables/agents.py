@@ -50,6 +50,7 @@ class Agent(Base):
     max_duration_seconds: Mapped[int]
     interruption_sensitivity: Mapped[float]
     responsiveness: Mapped[float]
+    turn_taking: Mapped[dict[str, Any]]
     speed: Mapped[float]
     language: Mapped[str]
     dynamic_variables: Mapped[dict[str, Any]]
