@@ -14,7 +14,7 @@ from oneinbox.net.outbound import OutboundGuard
 from tests.support.api import SESSION_SECRET
 
 LEASE_S = 0.6
-DELAYS_S = (0.02, 0.02, 0.04, 0.04, 0.08, 0.08, *[0.1] * 300)
+DELAYS_S = (0.02, 0.02, 0.04, 0.04, 0.08, 0.08, *[0.1] * 5_000)
 """Kills count as attempts: none is to fail for want of them."""
 
 
