@@ -349,3 +349,17 @@ def test_silence_is_heard_after_a_join_in_mid_call_whose_microphone_comes_late()
         assert len(world.listener.pcm) > before + 32_000
 
     in_virtual_time(scenario)
+
+
+async def test_what_was_sent_before_the_channel_was_open_still_arrives_before_the_end(world: World):
+    world.join()
+    channel = FakeChannel()
+    world.leg.send_event("call_ended", {"reason": "agent_hangup"})
+    ending = asyncio.ensure_future(world.leg.aclose())
+    await asyncio.sleep(0.05)
+    assert not ending.done()
+    world.leg._page.attach(channel)
+    await ending
+    assert [models.DataPacket.FromString(packet).user.payload for packet in channel.sent] == [
+        b'{"type":"call_ended","reason":"agent_hangup"}'
+    ]

@@ -131,6 +131,11 @@ class DataQueue:
         while len(self._waiting) > _MAX_QUEUED:
             self._waiting.popitem(last=False)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._waiting
+
     def take_back(self, replaces: str) -> None:
         """Drop what was put under this name, where it still waits."""
         self._waiting.pop(replaces, None)

@@ -143,6 +143,7 @@ class EmbeddedLeg(MediaLeg):
         self._left = self._page.closed = True
         self._on_closed()
         if self._peer is not None:
+            await self._page.handed_over(self._peer)
             await self._peer.flush_data()
         self._ticker.remove(self)
         if self._session is not None and self._peer is not None:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from livekit.protocol import models
 
@@ -22,6 +22,16 @@ from oneinbox.live.media.leg import DigitListener, LegListener
 _log = logging.getLogger(__name__)
 
 _REMEMBERED_CAPTIONS = 200
+_HAND_OVER_STEPS, _HAND_OVER_STEP_S = 50, 0.02
+
+
+class Connection(Protocol):
+    """A peer, or a pair of them."""
+
+    @property
+    def down(self) -> bool:
+        """Whether it was closed, or failed."""
+        ...
 
 
 class PageLine:
@@ -64,6 +74,16 @@ class PageLine:
         if len(self._shown) > _REMEMBERED_CAPTIONS:
             self._shown.popitem(last=False)
         self._put(caption, microphone_sid)
+
+    async def handed_over(self, peer: Connection) -> None:
+        """Return when nothing waits for ``peer`` any more, after a second at the latest.
+
+        A call may end in the moment between a page's media and its data channel; the page is to know why it ended.
+        """
+        for _ in range(_HAND_OVER_STEPS):
+            if self._outbox.is_empty or peer.down:
+                return
+            await asyncio.sleep(_HAND_OVER_STEP_S)
 
     def retell(self) -> None:
         """Show again what was shown, to a page that may have been loaded anew and know nothing of it."""
