@@ -271,3 +271,27 @@ async def test_where_the_transport_is_gone_too_a_full_join_leads_back_into_the_s
         await page.wait_for_function("seen.disconnected !== undefined")
         assert await page.evaluate("seen.disconnected") == models.ROOM_DELETED
         assert listener.events == ["joined", "active"]
+
+
+class MicrophoneEar(RecordingListener):
+    """Also keeps what is told of the microphone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.silences: list[bool] = []
+
+    def on_microphone(self, *, silent: bool) -> None:
+        self.silences.append(silent)
+
+
+@pytest.mark.parametrize("alive", [False, True], ids=["zeros", "speech"])
+async def test_a_microphone_of_zeros_is_noticed_in_chromium_and_no_other(alive: bool):
+    sound = babble(2, 16_000) if alive else bytes(2 * 32_000)
+    async with media_server(files=files()) as server, browser_page(sound) as page:
+        listener = MicrophoneEar()
+        leg = server.media.open_leg(room_name="web-1", identity="caller", agent_name="Ann", listener=listener)
+        await page.goto(server.url.replace("ws://", "http://") + "/")
+        assert await page.evaluate("([url, token]) => join(url, token)", [server.url, token("web-1")]) == "connected"
+        await until(lambda: len(listener.pcm) > 5 * 32_000, 40, what="five seconds of sound")
+        assert listener.silences == ([] if alive else [True])
+        await leg.aclose()
