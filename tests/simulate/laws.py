@@ -127,7 +127,8 @@ def check_no_turn_lost(outcome: Outcome) -> None:
         or (stt.partial_s is not None and stt.final_s + policy.pause_s > policy.final_cap_s - 0.05)
     ):
         return
-    told = max((count for at_s, count in outcome.scene.stt.told if at_s < outcome.ended_s - 0.01), default=0)
+    ended_s = min(outcome.ended_s, outcome.caller.ended_s)
+    told = max((count for at_s, count in outcome.scene.stt.told if at_s < ended_s - 0.01), default=0)
     sure = [word for _, word in outcome.caller.words][:told]
     recorded = [
         heard_right(word)
@@ -140,7 +141,7 @@ def check_no_turn_lost(outcome: Outcome) -> None:
     assert recorded == everything[: len(recorded)], (everything, recorded)
     typed = [m.content for m in outcome.messages if m.typed]
     assert typed == [text for _, text in outcome.caller.typed][: len(typed)]
-    assert len(typed) >= sum(1 for at_s, _ in outcome.caller.typed if at_s < outcome.ended_s - 1e-6)
+    assert len(typed) >= sum(1 for at_s, _ in outcome.caller.typed if at_s < ended_s - 1e-6)
 
 
 def check_times(outcome: Outcome) -> None:

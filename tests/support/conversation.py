@@ -52,7 +52,9 @@ class Caller:
         """Utterances: start, end, text."""
         self.typed: list[tuple[float, str]] = []
         self.ended_as: EndReason | None = None
-        """How the caller, or whoever is over the call, ended it."""
+        """How the caller, or whoever is over the call, ended it ..."""
+        self.ended_s = float("inf")
+        """... and when: what runs then may take a while to stop."""
         self._loop = asyncio.get_running_loop()
         self._next_frame: asyncio.TimerHandle | None = None
 
@@ -103,7 +105,8 @@ class Caller:
         self.end(EndReason.USER_HANGUP)
 
     def end(self, reason: EndReason) -> None:
-        self.ended_as = self.ended_as or reason
+        if self.ended_as is None:
+            self.ended_as, self.ended_s = reason, now_s()
         self._conversation.end(reason)
 
     def words_to_recognise(self) -> str:
