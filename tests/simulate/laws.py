@@ -127,7 +127,7 @@ def check_no_turn_lost(outcome: Outcome) -> None:
         or (stt.partial_s is not None and stt.final_s + policy.pause_s > policy.final_cap_s - 0.05)
     ):
         return
-    ended_s = min(outcome.ended_s, outcome.caller.ended_s)
+    ended_s = outcome.decided_s
     told = max((count for at_s, count in outcome.scene.stt.told if at_s < ended_s - 0.01), default=0)
     sure = [word for _, word in outcome.caller.words][:told]
     recorded = [

@@ -52,9 +52,7 @@ class Caller:
         """Utterances: start, end, text."""
         self.typed: list[tuple[float, str]] = []
         self.ended_as: EndReason | None = None
-        """How the caller, or whoever is over the call, ended it ..."""
-        self.ended_s = float("inf")
-        """... and when: what runs then may take a while to stop."""
+        """How the caller, or whoever is over the call, ended it."""
         self._loop = asyncio.get_running_loop()
         self._next_frame: asyncio.TimerHandle | None = None
 
@@ -105,8 +103,7 @@ class Caller:
         self.end(EndReason.USER_HANGUP)
 
     def end(self, reason: EndReason) -> None:
-        if self.ended_as is None:
-            self.ended_as, self.ended_s = reason, now_s()
+        self.ended_as = self.ended_as or reason
         self._conversation.end(reason)
 
     def words_to_recognise(self) -> str:
@@ -185,6 +182,8 @@ class Outcome:
 
     reason: EndReason
     started_s: float
+    decided_s: float
+    """When the end was decided; tools that run then may take a while to end."""
     ended_s: float
     events: list[AnyCallEvent]
     page: FakePage
@@ -269,6 +268,8 @@ async def _converse(scene: Scene) -> Outcome:
         if scene.microphone:
             caller.open_microphone()
         script = group.create_task(_play(scene.script, caller))
+        decided_s: list[float] = []
+        conversation._over.add_done_callback(lambda _: decided_s.append(now_s()))  # pyright: ignore[reportPrivateUsage] - the moment is not to be seen from outside
         async with asyncio.timeout(scene.turns.max_duration_s + 30):
             reason = await conversation.run()
         caller.close_microphone()
@@ -280,7 +281,7 @@ async def _converse(scene: Scene) -> Outcome:
     await asyncio.sleep(1)
     assert len(playout.frames) == heard or reason is EndReason.INTERNAL_ERROR, "something played after the end"
     left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    return Outcome(reason, started_s, ended_s, events, scene.page, playout, caller, scene, len(left))
+    return Outcome(reason, started_s, decided_s[0], ended_s, events, scene.page, playout, caller, scene, len(left))
 
 
 async def _play(script: Script, caller: Caller) -> None:
