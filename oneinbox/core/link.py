@@ -13,6 +13,7 @@ import msgspec
 
 from oneinbox.core.errors import LinkClosedError
 from oneinbox.core.events import AnyCallEvent, EndReason
+from oneinbox.core.instructions import Instruction
 from oneinbox.core.load import LoopLoad, MediaLoad
 from oneinbox.core.spec import CallSpec
 
@@ -85,6 +86,13 @@ class StopCall(msgspec.Struct, frozen=True, kw_only=True, tag="stop_call"):
     reason: EndReason
 
 
+class TellCall(msgspec.Struct, frozen=True, kw_only=True, tag="tell_call"):
+    """Tell this call something."""
+
+    call_id: str
+    instruction: Instruction
+
+
 class OpenSocket(msgspec.Struct, frozen=True, kw_only=True, tag="open_socket"):
     """A client opened the signalling WebSocket with a token that was found valid."""
 
@@ -131,7 +139,7 @@ class Drain(msgspec.Struct, frozen=True, kw_only=True, tag="drain"):
     reason: EndReason = EndReason.SERVER_SHUTDOWN
 
 
-Down = Configure | StartCall | StopCall | OpenSocket | SocketData | CloseSocket | Drain | KnowledgeFound
+Down = Configure | StartCall | StopCall | TellCall | OpenSocket | SocketData | CloseSocket | Drain | KnowledgeFound
 
 # ---- up: from the worker to the server --------------------------------------------------------------------------
 

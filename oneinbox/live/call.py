@@ -18,13 +18,14 @@ from oneinbox.core.events import (
     RecordingFinished,
     RecordingStarted,
 )
+from oneinbox.core.instructions import AddContext, Instruction, Say, UserMessage
 from oneinbox.core.spec import CallSpec
 from oneinbox.core.tasks import TaskScope
 from oneinbox.live.audio.echo import EchoGuard
 from oneinbox.live.audio.tape import Tape, TapeDeck
 from oneinbox.live.engine.loop import Conversation
 from oneinbox.live.engine.ports import EndOfTurn, Vad
-from oneinbox.live.media.leg import LegListener, MediaLeg
+from oneinbox.live.media.leg import LegListener, MediaLeg, RpcError
 from oneinbox.live.providers.registry import CallProviders
 from oneinbox.live.tools.toolbox import CallTools
 
@@ -34,6 +35,10 @@ ACTIVE_TIMEOUT_S = 20.0
 """How long a joined participant may take to bring up its audio."""
 TAPE_TIMEOUT_S = 5.0
 """How long the end of a call waits for the rest of its recording to be written."""
+
+MOST_PAGE_CHARS = 4_000
+"""Of one text that the participant's page sends."""
+_BAD_TEXT = 400
 
 QUALITY_EVERY_S = 30.0
 """So often a live call's record is told how good the connection is, beside once at its end."""
@@ -123,6 +128,16 @@ class LiveCall:
         if not self._ended.done():
             self._ended.set_result(reason)
         self._conversation.end(reason)
+
+    def tell(self, instruction: Instruction) -> None:
+        """Carry out what the account tells the call; before two-way audio stands only context can be added."""
+        match instruction:
+            case AddContext(text=text):
+                self._conversation.add_context(text)
+            case Say(text=text, interruptible=interruptible, interrupt=interrupt):
+                self._conversation.say(text, interruptible=interruptible, interrupt=interrupt)
+            case UserMessage(text=text):
+                self._conversation.push_text(text)
 
     async def _prepare(self) -> None:
         await self._conversation.prepare()
@@ -229,6 +244,28 @@ class LiveCall:
         """The participant typed something."""
         if self._active_at is not None:
             self._conversation.push_text(text)
+
+    def on_digit(self, digit: str) -> None:
+        """The participant pressed a key of the keypad."""
+        if self._active_at is not None:
+            self._conversation.push_key(digit)
+
+    async def on_rpc(self, method: str, payload: str) -> str:
+        """Take what the page tells. Nobody vouches for a page: whatever it says stands on the caller's side.
+
+        ``oi.context``: something that the agent should know; ``oi.say``: something that it is asked to say, which the
+        language model decides about.
+        """
+        text = payload.strip()
+        if method not in ("oi.context", "oi.say"):
+            raise RpcError.unsupported()
+        if not text or len(text) > MOST_PAGE_CHARS:
+            raise RpcError(_BAD_TEXT, f"send a text of 1 to {MOST_PAGE_CHARS} characters")
+        if method == "oi.context":
+            self._conversation.add_page_context(text)
+        elif self._active_at is not None:
+            self._conversation.push_text(f"[The caller's page asks you to say: {text}]")
+        return ""
 
     def on_microphone(self, *, silent: bool) -> None:
         """The participant's microphone seems dead, or to live after all."""

@@ -30,6 +30,7 @@ from oneinbox.core.link import (
     SocketRefused,
     StartCall,
     StopCall,
+    TellCall,
     Up,
 )
 from oneinbox.core.load import resident_bytes
@@ -136,6 +137,9 @@ class Worker:
             case StopCall(call_id=call_id, reason=reason):
                 if call := self._calls.get(call_id):
                     call.end(reason)
+            case TellCall(call_id=call_id, instruction=instruction):
+                if call := self._calls.get(call_id):
+                    call.tell(instruction)
             case KnowledgeFound():
                 self._knowledge.found(message)
             case OpenSocket():

@@ -8,11 +8,12 @@ more calls, and leaves when its last one is over. For that there is one media po
 import asyncio
 import heapq
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 from oneinbox.core.errors import AppError, ErrorKind, LinkClosedError
 from oneinbox.core.events import CallEnded, EndReason
+from oneinbox.core.instructions import Instruction
 from oneinbox.core.link import (
     CallHappened,
     CloseSocket,
@@ -29,6 +30,7 @@ from oneinbox.core.link import (
     SocketRefused,
     StartCall,
     StopCall,
+    TellCall,
     Up,
 )
 from oneinbox.core.spec import CallSpec
@@ -257,6 +259,14 @@ class WorkerPool:
     def calls_in_hand(self) -> frozenset[str]:
         """Return the calls that a worker has, and those whose end is not on record yet."""
         return frozenset(self._ending.union(*(worker.calls for worker in self._workers)))
+
+    async def tell_call(self, call_id: str, instruction: Instruction) -> bool:
+        """Tell the worker that holds the call; False when none does."""
+        for worker in self._workers:
+            if call_id in worker.calls:
+                worker.link.send(TellCall(call_id=call_id, instruction=instruction))
+                return True
+        return False
 
     # ---- the sockets' side --------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from oneinbox.api.keys.service import create_secret_key
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.events import CallActive, CallEnded, EndReason
+from oneinbox.core.instructions import Instruction
 from oneinbox.core.spec import CallSpec
 from tests.support.postgres import postgres_server
 
@@ -57,6 +58,7 @@ class FakeDispatcher:
 
     started: list[CallSpec] = field(default_factory=list[CallSpec])
     stopped: list[tuple[str, EndReason]] = field(default_factory=list[tuple[str, EndReason]])
+    told: list[tuple[str, Instruction]] = field(default_factory=list[tuple[str, Instruction]])
     refusal: BaseException | None = None
     draining: bool = False
     holds: set[str] = field(default_factory=set[str])
@@ -80,6 +82,10 @@ class FakeDispatcher:
             await self.recorder.record(CallEnded(call_id=call_id, reason=reason, duration_s=1.5))
             self.holds.discard(call_id)
         return True
+
+    async def tell_call(self, call_id: str, instruction: Instruction) -> bool:
+        self.told.append((call_id, instruction))
+        return call_id in self.holds
 
     def calls_in_hand(self) -> frozenset[str]:
         return frozenset(self.holds)

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from oneinbox.core.errors import AppError
 from oneinbox.core.events import EndReason
+from oneinbox.core.instructions import Instruction
 from oneinbox.core.spec import CallSpec
 
 
@@ -19,6 +20,10 @@ class Dispatcher(Protocol):
 
     async def stop_call(self, call_id: str, reason: EndReason) -> bool:
         """Ask the worker that has the call to end it; returns ``False`` when none has it."""
+        ...
+
+    async def tell_call(self, call_id: str, instruction: Instruction) -> bool:
+        """Tell the worker that has the call something; returns ``False`` when none has it."""
         ...
 
     def calls_in_hand(self) -> frozenset[str]:

@@ -18,7 +18,7 @@ from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from oneinbox.api.calls import ending, repo, servers
+from oneinbox.api.calls import ending, instructing, repo, servers
 from oneinbox.api.calls.dispatcher import Dispatcher
 from oneinbox.api.calls.ending import CallEnder
 from oneinbox.api.calls.recorder import Recorder
@@ -118,6 +118,8 @@ class CallKeeper:
         match command.name:
             case ending.STOP:
                 await self._ender.end_here(command.org_id, command.call_id, EndReason(command.body["reason"]))
+            case instructing.TELL:
+                await self._dispatcher.tell_call(command.call_id, instructing.read_instruction(command.body))
             case other:
                 _log.error("another server asks for %r, which this release does not know", other)
 

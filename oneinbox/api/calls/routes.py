@@ -11,7 +11,11 @@ from oneinbox.api.calls.repo import CallFilter
 from oneinbox.api.calls.schemas import (
     CallAnswer,
     CallPatch,
+    ContextRequest,
+    MessageRequest,
+    SayRequest,
     Status,
+    ToldAnswer,
     WebCallAnswer,
     WebCallRequest,
     WebCallTokenRequest,
@@ -30,6 +34,7 @@ from oneinbox.api.http.rate import limit_headers
 from oneinbox.api.keys.service import KeyService, PageCaller
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.events import EndReason
+from oneinbox.core.instructions import AddContext, Instruction, Say, UserMessage
 
 TOKEN_PATH = "/v1/web-calls/token"  # noqa: S105 - an address
 _MAX_ID = 255
@@ -127,6 +132,30 @@ def call_routes(
     ) -> CallAnswer:
         """End a call. Nothing happens to one that has ended. The answer shows the end when it came within 2 s."""
         return await service.stop(caller, call_id, here)
+
+    async def tell(caller: Caller, call_id: str, instruction: Instruction) -> ToldAnswer:
+        await service.tell(caller, call_id, instruction)
+        return ToldAnswer(call_id=call_id, status="accepted")
+
+    @router.post("/v1/calls/{call_id}/say", status_code=202, responses=errors(401, 403, 404, 409, 413, 415))
+    async def say_in_call(call_id: str, body: SayRequest, caller: Annotated[Caller, Depends(guard)]) -> ToldAnswer:
+        """Have the agent of a call in progress say something. It counts as the agent's own words."""
+        said = Say(text=body.text, interruptible=body.interruptible, interrupt=body.interrupt)
+        return await tell(caller, call_id, said)
+
+    @router.post("/v1/calls/{call_id}/context", status_code=202, responses=errors(401, 403, 404, 409, 413, 415))
+    async def add_call_context(
+        call_id: str, body: ContextRequest, caller: Annotated[Caller, Depends(guard)]
+    ) -> ToldAnswer:
+        """Let the agent of a call know something from now on. It says nothing to it now."""
+        return await tell(caller, call_id, AddContext(text=body.text))
+
+    @router.post("/v1/calls/{call_id}/message", status_code=202, responses=errors(401, 403, 404, 409, 413, 415))
+    async def send_call_message(
+        call_id: str, body: MessageRequest, caller: Annotated[Caller, Depends(guard)]
+    ) -> ToldAnswer:
+        """Say something in the caller's place, in writing: it is a turn of the caller, and the agent answers."""
+        return await tell(caller, call_id, UserMessage(text=body.text))
 
     @router.delete("/v1/calls/{call_id}", status_code=204, responses=errors(401, 403, 404, 409))
     async def delete_call(call_id: str, caller: Annotated[Caller, Depends(guard)]) -> None:

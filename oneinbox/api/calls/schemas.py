@@ -90,6 +90,38 @@ class CallPatch(Body):
     )
 
 
+CallText = Annotated[Text, Field(min_length=1, max_length=5_000, pattern=r"\S")]
+
+
+class SayRequest(Body):
+    """What the agent is to say."""
+
+    text: CallText = Field(examples=["Your driver has just arrived."])
+    interruptible: bool = Field(default=True, description="Whether the caller's voice stops it.")
+    interrupt: bool = Field(
+        default=False, description="Whether the agent breaks off its own words for it. False: when nobody speaks."
+    )
+
+
+class ContextRequest(Body):
+    """What has become known."""
+
+    text: CallText = Field(examples=["The customer has just paid the open invoice."])
+
+
+class MessageRequest(Body):
+    """What the caller says in writing."""
+
+    text: CallText = Field(examples=["My order number is 4711."])
+
+
+class ToldAnswer(Answer):
+    """The call was told."""
+
+    call_id: str
+    status: Literal["accepted"]
+
+
 class WebCallAnswer(Answer):
     """A web call that waits for its participant, and what a browser needs to join it."""
 

@@ -7,6 +7,7 @@ from oneinbox.api.calls import repo
 from oneinbox.api.calls.answer import call_answer
 from oneinbox.api.calls.dispatcher import Dispatcher
 from oneinbox.api.calls.ending import CallEnder
+from oneinbox.api.calls.instructing import CallTeller
 from oneinbox.api.calls.recorder import Recorder
 from oneinbox.api.calls.schemas import (
     CallAnswer,
@@ -23,6 +24,7 @@ from oneinbox.api.recordings.links import RecordingLinks
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.events import CallStatus, EndReason
+from oneinbox.core.instructions import Instruction
 
 
 class CallService:
@@ -34,6 +36,7 @@ class CallService:
     def __init__(self, database: Database, dispatcher: Dispatcher, config: ApiConfig, links: RecordingLinks) -> None:
         self._links = links
         self._database = database
+        self._teller = CallTeller(database, dispatcher, config.server_id)
         self._ender = CallEnder(database, dispatcher, Recorder(database), config.server_id, wait_s=config.stop_wait_s)
 
     # ---- reading --------------------------------------------------------------------------------------------------
@@ -96,6 +99,13 @@ class CallService:
                 await trail.record(rows, caller, "call.stopped", "call", call.id)
             await self._ender.end(call, EndReason.API_STOP)
         return await self.get(caller.org_id, call_id, base_url)
+
+    async def tell(self, caller: Caller, call_id: str, instruction: Instruction) -> None:
+        """Tell a live call something. Raises ``AppError`` (``call_not_live``)."""
+        call = await self._state(caller.org_id, call_id)
+        await self._teller.tell(call, instruction)
+        async with self._database.write() as rows:
+            await trail.record(rows, caller, "call.told", "call", call.id)
 
     async def delete(self, caller: Caller, call_id: str) -> None:
         """Delete an ended call and everything recorded of it."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import TypeVar, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -68,3 +68,13 @@ async def watched(
         close = cast("Callable[[], Awaitable[None]] | None", getattr(stream, "aclose", None))
         if close is not None:
             await close()
+
+
+async def warmed(prepare: Callable[[], Coroutine[Any, Any, None]], stage: Stage) -> None:
+    """Warm a provider up; what fails will fail again, and be reported, when it is needed."""
+    try:
+        await prepare()
+    except ProviderError as error:
+        _log.warning("%s", error)
+    except Exception:  # noqa: BLE001 - an adapter's bug must not keep the call from being tried
+        _log.exception("warming up the %s adapter failed", stage)

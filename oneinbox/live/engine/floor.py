@@ -44,6 +44,7 @@ class Floor:
         self._decided: DecidedTurn | None = None
         self._late_final = False  # the decided turn's final transcript is still to come
         self._failures = 0
+        self._said_interruptible = True  # what somebody outside had the agent say
         self._ending: EndReason | None = None  # the call ends for this once the farewell has been heard
 
     def _do(self, *commands: ev.AnyCommand) -> None:
@@ -64,16 +65,17 @@ class Floor:
         reply_id = self._agent.begin_reply(normalised(text))
         self._do(ev.Prepare(reply_id, turn, text))
 
-    def _say(self, line: ev.Line, time: int = 0) -> None:
+    def _say(self, line: ev.Line, time: int = 0, text: str = "") -> None:
         reply_id = self._agent.begin_reply("", line)
         self._agent.released = True
         self._become_due()
-        self._do(ev.Say(reply_id, self._turn, line, time))
+        self._do(ev.Say(reply_id, self._turn, line, time, text))
 
     @property
     def _deaf(self) -> bool:
         """Whether the agent says something that the caller's voice does not interrupt."""
         protected = self._agent.line is ev.Line.GREETING and not self._settings.greeting_interruptible
+        protected = protected or (self._agent.line is ev.Line.SAID and not self._said_interruptible)
         return protected or self._ending is not None
 
     def _become_due(self) -> None:

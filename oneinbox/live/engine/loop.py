@@ -25,9 +25,10 @@ from oneinbox.live.engine import turn_events as ev
 from oneinbox.live.engine.barge_in import BargeIn
 from oneinbox.live.engine.ear import Ear
 from oneinbox.live.engine.endpointing import Endpointing
-from oneinbox.live.engine.faults import Patience
+from oneinbox.live.engine.faults import Patience, warmed
 from oneinbox.live.engine.floor import TurnSettings
 from oneinbox.live.engine.history import History
+from oneinbox.live.engine.keypad import Keypad
 from oneinbox.live.engine.own_voice import OwnVoice
 from oneinbox.live.engine.phrasebook import phrasebook
 from oneinbox.live.engine.ports import (
@@ -133,6 +134,7 @@ class Conversation:
             fault=self._fault,
             echo=echo,
         )
+        self._keypad = Keypad(lambda keys: self.push_text(f"[keys] {keys}"))
         self._scope = TaskScope(f"conversation:{spec.call_id}")
         self._running = False
         self._over: asyncio.Future[EndReason] = self._loop.create_future()
@@ -153,9 +155,9 @@ class Conversation:
         """
         self._page.set_attributes({"lk.agent.state": ev.AgentState.INITIALIZING.value})
         tasks = [
-            self._spawn(_warm(self._stt.prepare, Stage.STT), "prepare-stt"),
-            self._spawn(_warm(self._llm.prepare, Stage.LLM), "prepare-llm"),
-            self._spawn(_warm(self._prepare_voice, Stage.TTS), "prepare-tts"),
+            self._spawn(warmed(self._stt.prepare, Stage.STT), "prepare-stt"),
+            self._spawn(warmed(self._llm.prepare, Stage.LLM), "prepare-llm"),
+            self._spawn(warmed(self._prepare_voice, Stage.TTS), "prepare-tts"),
         ]
         if self._tools is not None:
             tasks.append(self._spawn(self._tools.prepare(), "prepare-tools"))
@@ -196,6 +198,25 @@ class Conversation:
         """Take text that the caller typed: a turn of its own, which takes the floor from the agent."""
         if self._vad_stream is not None:
             self._tell(ev.Typed(self._now_s(), text))
+
+    def push_key(self, key: str) -> None:
+        """Take a key of the telephone's keypad: it stops the agent, and the entry becomes a turn of the caller."""
+        if self._vad_stream is not None:
+            self._tell(ev.Dialled(self._now_s()))
+            self._keypad.press(key)
+
+    def say(self, text: str, *, interruptible: bool = True, interrupt: bool = False) -> None:
+        """Have the agent say ``text`` as soon as nobody speaks; with ``interrupt`` it breaks off its own reply for it."""
+        if self._vad_stream is not None:
+            self._tell(ev.SayAsked(self._now_s(), text, interruptible, interrupt))
+
+    def add_context(self, text: str) -> None:
+        """Let the agent know ``text`` from now on; the account vouches for it. Nothing is said to it now."""
+        self._history.add_context(text)
+
+    def add_page_context(self, text: str) -> None:
+        """The same from the participant's page, for which nobody vouches: it stands among the caller's words."""
+        self._history.add_page_context(text)
 
     def set_away(self, *, away: bool) -> None:
         """The caller can neither hear nor be heard for a while, or is back: meanwhile silence is nobody's."""
@@ -240,6 +261,7 @@ class Conversation:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._keypad.close()
         self._ear.close()
         self._speaker.close_all()
 
@@ -378,13 +400,3 @@ class Conversation:
         if reason is EndReason.TTS_FAILED:
             self._speaker.show_line(phrasebook(self._spec.stt.language).farewell)
         self._over.set_result(reason)
-
-
-async def _warm(prepare: Callable[[], Coroutine[Any, Any, None]], stage: Stage) -> None:
-    """Warm a provider up; what fails will fail again, and be reported, when it is needed."""
-    try:
-        await prepare()
-    except ProviderError as error:
-        _log.warning("%s", error)
-    except Exception:  # noqa: BLE001 - an adapter's bug must not keep the call from being tried
-        _log.exception("warming up the %s adapter failed", stage)

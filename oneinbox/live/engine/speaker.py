@@ -235,6 +235,8 @@ class Speaker:
         self._record(reply, heard, interrupted=False)
 
     def _text_of(self, order: ev.Say) -> str:
+        if order.text:
+            return order.text
         if order.line is ev.Line.GREETING:
             return self._spec.first_message or ""
         own = self._spec.turns.reminders

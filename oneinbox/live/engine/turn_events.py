@@ -20,6 +20,8 @@ class Line(Enum):
     """A provider failed for good; the call ends after this."""
     REMINDER = "reminder"
     """Both sides have been silent for long."""
+    SAID = "said"
+    """Somebody outside the call had the agent say it."""
 
 
 class AgentState(Enum):
@@ -90,6 +92,18 @@ class Typed(Event, frozen=True, gc=False):
     """The caller typed or clicked this."""
 
     text: str
+
+
+class Dialled(Event, frozen=True, gc=False):
+    """The caller pressed a key; what it comes to follows as ``Typed``."""
+
+
+class SayAsked(Event, frozen=True, gc=False):
+    """The agent is to say ``text`` as soon as nobody speaks; with ``interrupt`` it breaks off its own reply for it."""
+
+    text: str
+    interruptible: bool = True
+    interrupt: bool = False
 
 
 class SttFailed(Event, frozen=True, gc=False):
@@ -170,7 +184,7 @@ class Ended(Event, frozen=True, gc=False):
 
 
 AnyEvent = (
-    Started | Voice | Partial | Final | EndOfTurn | Completeness | Typed | SttFailed | Queued | Sounded | Settled | Playing | Dry | ToolsAsked
+    Started | Voice | Partial | Final | EndOfTurn | Completeness | Typed | Dialled | SayAsked | SttFailed | Queued | Sounded | Settled | Playing | Dry | ToolsAsked
     | Finished | Failed | Away | Back | Tick | Ended
 )  # fmt: skip
 
@@ -210,12 +224,16 @@ class Prepare(Command, frozen=True, gc=False):
 
 
 class Say(Command, frozen=True, gc=False):
-    """Speak a line as a reply of its own, released at once. ``time`` counts a reminder's repetitions from 0."""
+    """Speak a line as a reply of its own, released at once. ``time`` counts a reminder's repetitions from 0.
+
+    ``text``: the words, where they are not the engine's.
+    """
 
     reply_id: int
     turn: int
     line: Line
     time: int = 0
+    text: str = ""
 
 
 class Release(Command, frozen=True, gc=False):

@@ -63,6 +63,8 @@ class TurnMachine(Waits):
             ev.EndOfTurn: self._on_end_of_turn,
             ev.Completeness: self._on_completeness,
             ev.Typed: self._on_typed,
+            ev.Dialled: self._on_dialled,
+            ev.SayAsked: self._on_say_asked,
             ev.SttFailed: self._on_stt_failed,
             ev.Queued: self._on_queued,
             ev.Sounded: self._on_sounded,

@@ -1,5 +1,7 @@
 """The waits: what the turn machine does when nothing happens (see the laws in ``turns.py``). Pure, like the machine."""
 
+from collections import deque
+
 from oneinbox.core.errors import Stage
 from oneinbox.core.events import EndReason
 from oneinbox.live.engine import turn_events as ev
@@ -36,6 +38,7 @@ class Waits(Floor):
         self._played_s = 0.0  # since when it should play, or when it was last known to
         self._should_play = False
         self._stuck = 0
+        self._to_say: deque[ev.SayAsked] = deque()
         self._away = False  # the caller's line is broken: silence is not the caller's
 
     # ---- what plays ---------------------------------------------------------------------------------------------
@@ -76,6 +79,39 @@ class Waits(Floor):
             self._agent.acts = True
             self._agent.show_own()
 
+    # ---- what others have the agent say -------------------------------------------------------------------------
+
+    def _on_say_asked(self, event: ev.SayAsked) -> None:
+        if self._ending:
+            return
+        self._to_say.append(event)
+        own_reply = self._agent.released and self._agent.line is not ev.Line.SAID and not self._deaf
+        if event.interrupt and own_reply and not self._caller.sounding:
+            self._break_off()
+
+    def _on_dialled(self, _: ev.Dialled) -> None:
+        if not self._deaf and self._agent.state is not Agent.LISTENING:
+            self._give_up_floor()
+        self._silent_since_s, self._silent_before_s = self._now_s, 0.0
+
+    def _break_off(self) -> None:
+        """End the reply where it is, for something else that the agent has to say."""
+        if self._decided is not None:
+            self._record(self._decided)
+        if self._agent.settled and self._agent.reply_id is not None:
+            self._do(ev.Cut(self._agent.reply_id, interrupted=False))
+            self._agent.forget_reply()
+        self._agent.drop_reply()
+        self._agent.move(Signal.DONE)
+
+    def _say_next(self) -> None:
+        free = self._agent.state is Agent.LISTENING and self._caller.state is Caller.QUIET and self._caller.turn is None
+        if self._to_say and free and not self._ending and not self._away:
+            asked = self._to_say.popleft()
+            self._agent.drop_reply()
+            self._said_interruptible = asked.interruptible
+            self._say(ev.Line.SAID, text=asked.text)
+
     def _played(self) -> None:
         self._played_s = self._now_s
         self._stuck = 0
@@ -94,6 +130,7 @@ class Waits(Floor):
 
     def _advance_waits(self) -> None:
         now_s = self._now_s + EPSILON_S
+        self._say_next()
         should_play, self._should_play = self._should_play, self._plays
         if self._should_play and not should_play:
             self._played_s = self._now_s
