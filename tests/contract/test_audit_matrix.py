@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import text
 
 from oneinbox.core.errors import ErrorKind
-from oneinbox.core.events import EndReason
+from oneinbox.core.events import CallActive, EndReason
 from tests.support.api import Api, refused
 
 SITE = "https://shop.example.com"
@@ -128,6 +128,9 @@ async def calls(walk: Walk, agent_id: str) -> None:
     api = walk.api
     call = (await walk.do("POST", "/v1/calls/web", {"agent_id": agent_id}))["id"]
     await walk.do("PATCH", "/v1/calls/{call_id}", {"outcome": "interested"}, call_id=call)
+    await api.recorder.record(CallActive(call_id=call, answer_ms=1))
+    for way in ("say", "context", "message"):
+        await walk.do("POST", f"/v1/calls/{{call_id}}/{way}", {"text": "x"}, call_id=call)
     await walk.do("POST", "/v1/calls/{call_id}/stop", call_id=call)
     await api.recorder.fail_calls([call], EndReason.API_STOP)
     await walk.do("DELETE", "/v1/calls/{call_id}", call_id=call)

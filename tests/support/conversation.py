@@ -39,8 +39,8 @@ class Caller:
     WORD_S = 0.3
 
     def __init__(self, conversation: Conversation, playout: FakePlayout, volunteer: Callable[[], None]) -> None:
-        self._conversation = conversation
-        self._playout = playout
+        self.conversation = conversation
+        self.playout = playout
         self._volunteer = volunteer
         self._voice_until_s = 0.0
         self.words: list[tuple[float, str]] = []
@@ -85,26 +85,26 @@ class Caller:
         """Wait until the agent has spoken and then been quiet for a while."""
         await self.hear_begin(limit_s=limit_s)
         end_s = now_s() + limit_s
-        while self._playout.frames and now_s() < end_s and now_s() - self._playout.frames[-1][0] < quiet_s:
+        while self.playout.frames and now_s() < end_s and now_s() - self.playout.frames[-1][0] < quiet_s:
             await asyncio.sleep(0.05)
 
     async def hear_begin(self, after_s: float = 0.0, limit_s: float = 60.0) -> None:
         """Wait until the agent begins to speak, and ``after_s`` longer."""
-        heard, end_s = len(self._playout.frames), now_s() + limit_s
-        while now_s() < end_s and len(self._playout.frames) == heard:
+        heard, end_s = len(self.playout.frames), now_s() + limit_s
+        while now_s() < end_s and len(self.playout.frames) == heard:
             await asyncio.sleep(0.02)
         await asyncio.sleep(after_s)
 
     def type(self, text: str) -> None:
         self.typed.append((now_s(), text))
-        self._conversation.push_text(text)
+        self.conversation.push_text(text)
 
     def hang_up(self) -> None:
         self.end(EndReason.USER_HANGUP)
 
     def end(self, reason: EndReason) -> None:
         self.ended_as = self.ended_as or reason
-        self._conversation.end(reason)
+        self.conversation.end(reason)
 
     def words_to_recognise(self) -> str:
         return " ".join(word for _, word in self.words[self._recognised : self.words_said()])
@@ -131,7 +131,7 @@ class Caller:
 
     def _send_frame(self) -> None:
         at_s = self._loop.time()
-        self._conversation.push_audio(LOUD if at_s < self._voice_until_s - 1e-6 else SILENT)
+        self.conversation.push_audio(LOUD if at_s < self._voice_until_s - 1e-6 else SILENT)
         self._next_frame = self._loop.call_at(at_s + FRAME_S, self._send_frame)
 
 

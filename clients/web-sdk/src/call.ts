@@ -180,6 +180,35 @@ export class OneinboxCall {
     if (text.trim() !== "") await room.sendText(text);
   }
 
+  /** The same as `sendText()`. */
+  async sendMessage(text: string): Promise<void> {
+    await this.sendText(text);
+  }
+
+  /**
+   * Let the agent know something (what the page shows, what is in the cart); it says nothing to it now. It counts as
+   * the user's own word: nobody vouches for what a page sends.
+   */
+  async sendContextualUpdate(text: string): Promise<void> {
+    const room = this.#activeRoom();
+    if (text.trim() !== "") await room.callMethod("oi.context", text);
+  }
+
+  /** Ask the agent to say something. It is asked as the user would ask, and may put it otherwise, or refuse. */
+  async say(text: string): Promise<void> {
+    const room = this.#activeRoom();
+    if (text.trim() !== "") await room.callMethod("oi.say", text);
+  }
+
+  /** Press keys of a telephone's keypad: `0`-`9`, `*`, `#`, `A`-`D`. A `#` ends an entry, else two seconds without a key. */
+  async sendDigits(digits: string): Promise<void> {
+    const room = this.#activeRoom();
+    if (!/^[0-9*#A-D]+$/.test(digits)) {
+      throw new CallError("invalid_request", "Keys are 0-9, *, # and A-D");
+    }
+    await room.sendDigits(digits);
+  }
+
   /** Call a method of the agent's: text in, text out. Rejects with `CallError`, reason `method_failed`. */
   async callMethod(method: string, payload = ""): Promise<string> {
     return await this.#activeRoom().callMethod(method, payload);

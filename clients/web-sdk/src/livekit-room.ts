@@ -19,6 +19,8 @@ import { endOf, fromJoin, fromMethod, fromMicrophone } from "./livekit-errors.js
 import type { JoinOptions, RoomListener, RoomPort } from "./room-port.js";
 import { VolumeMeter } from "./volume-meter.js";
 
+/** The keypad's keys by their codes (RFC 4733). */
+const KEYS = "0123456789*#ABCD";
 /** How long after the join the agent's sound may take to come. */
 const AGENT_TIMEOUT_MS = 15_000;
 /** How long a goodbye may take before everything is dropped. */
@@ -122,6 +124,12 @@ export class LivekitRoom implements RoomPort {
 
   async sendText(text: string): Promise<void> {
     await this.#room.localParticipant.sendText(text, { topic: "lk.chat" });
+  }
+
+  async sendDigits(digits: string): Promise<void> {
+    for (const digit of digits) {
+      await this.#room.localParticipant.publishDtmf(KEYS.indexOf(digit), digit);
+    }
   }
 
   async callMethod(method: string, payload: string): Promise<string> {

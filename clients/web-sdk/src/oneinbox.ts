@@ -181,6 +181,26 @@ export class OneInbox {
     return await this.#runningCall().callMethod(method, payload);
   }
 
+  /** The same as `sendText()`. */
+  async sendMessage(text: string): Promise<void> {
+    await this.sendText(text);
+  }
+
+  /** Let the agent know something; it says nothing to it now. It counts as the user's own word. */
+  async sendContextualUpdate(text: string): Promise<void> {
+    await this.#runningCall().sendContextualUpdate(text);
+  }
+
+  /** Ask the agent to say something, as the user would ask. */
+  async say(text: string): Promise<void> {
+    await this.#runningCall().say(text);
+  }
+
+  /** Press keys of a telephone's keypad. */
+  async sendDigits(digits: string): Promise<void> {
+    await this.#runningCall().sendDigits(digits);
+  }
+
   /** How loud both sides are at this moment, 0 to 1. */
   volumeLevels(): VolumeLevels {
     return this.#attempt?.call?.volumeLevels() ?? { user: 0, agent: 0 };

@@ -12,6 +12,8 @@ export interface RoomPort {
   leave(): Promise<void>;
   setMuted(muted: boolean): Promise<void>;
   sendText(text: string): Promise<void>;
+  /** Press keys of a telephone's keypad, one after the other. */
+  sendDigits(digits: string): Promise<void>;
   /** Call a method of the agent's; rejects with a `CallError`. */
   callMethod(method: string, payload: string): Promise<string>;
   levels(): VolumeLevels;

@@ -273,6 +273,25 @@ describe("during the call", () => {
     assert.deepEqual(call.room.texts, ["two tickets"]);
   });
 
+  it("tells the agent things by methods, and presses keys", async () => {
+    const { call } = recordedCall();
+    await assert.rejects(call.say("early"), reason("not_connected"));
+    const connecting = call.connect();
+    call.room.letIn();
+    await connecting;
+    await call.sendMessage("hello");
+    await call.sendContextualUpdate("cart: 2 items");
+    await call.sendContextualUpdate(" ");
+    await call.say("Welcome back");
+    await call.sendDigits("12#");
+    await assert.rejects(call.sendDigits("1 2"), reason("invalid_request"));
+    assert.deepEqual(call.room.texts, ["hello", "keys 12#"]);
+    assert.deepEqual(call.room.methods, [
+      ["oi.context", "cart: 2 items"],
+      ["oi.say", "Welcome back"],
+    ]);
+  });
+
   it("measures volume only while active", async (t) => {
     t.mock.timers.enable({ apis: ["setInterval"] });
     const volumes: unknown[] = [];

@@ -8,6 +8,7 @@ export class FakeRoom implements RoomPort {
   left = 0;
   muted: boolean[] = [];
   texts: string[] = [];
+  methods: [string, string][] = [];
   #joined!: () => void;
   #refused!: (error: CallError) => void;
   readonly #joining: Promise<void>;
@@ -54,7 +55,12 @@ export class FakeRoom implements RoomPort {
     this.texts.push(text);
   }
 
+  async sendDigits(digits: string): Promise<void> {
+    this.texts.push(`keys ${digits}`);
+  }
+
   async callMethod(method: string, payload: string): Promise<string> {
+    this.methods.push([method, payload]);
     return `${method} ${payload}`;
   }
 

@@ -24,7 +24,13 @@ from oneinbox.api.recordings.links import RecordingLinks
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
 from oneinbox.core.events import CallStatus, EndReason
-from oneinbox.core.instructions import Instruction
+from oneinbox.core.instructions import AddContext, Instruction, Say, UserMessage
+
+_TOLD: dict[type[Instruction], str] = {
+    Say: "call.said",
+    AddContext: "call.context_added",
+    UserMessage: "call.message_sent",
+}
 
 
 class CallService:
@@ -105,7 +111,7 @@ class CallService:
         call = await self._state(caller.org_id, call_id)
         await self._teller.tell(call, instruction)
         async with self._database.write() as rows:
-            await trail.record(rows, caller, "call.told", "call", call.id)
+            await trail.record(rows, caller, _TOLD[type(instruction)], "call", call.id)
 
     async def delete(self, caller: Caller, call_id: str) -> None:
         """Delete an ended call and everything recorded of it."""
