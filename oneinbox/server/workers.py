@@ -8,7 +8,7 @@ more calls, and leaves when its last one is over. For that there is one media po
 import asyncio
 import heapq
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from oneinbox.core.errors import AppError, ErrorKind, LinkClosedError
