@@ -1,4 +1,4 @@
-"""The command line: ``oneinbox up`` (also without a word) | ``keys create`` | ``migrate`` | ``rotate-credentials`` | ``doctor`` | ``worker``."""
+"""The command line: ``oneinbox up`` (also without a word) | ``keys create`` | ``migrate`` | ``replay`` | ``rotate-credentials`` | ``doctor`` | ``worker``."""
 
 import argparse
 import asyncio
@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from oneinbox import __version__
+
+if TYPE_CHECKING:
+    from oneinbox.server.settings import Settings
 
 if TYPE_CHECKING:
     from oneinbox.server.settings import Settings
@@ -52,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "rotate-credentials", parents=[data], help="seal the stored secrets of users (provider keys) with a new key"
     )
+    replay = commands.add_parser(
+        "replay", parents=[data], help="show how a call took turns, and check that it would again (see turn_logs)"
+    )
+    replay.add_argument("call_id", metavar="CALL")
     worker = commands.add_parser("worker", help="(started by the server) host live calls")
     worker.add_argument("--link-fd", type=int, required=True, help=argparse.SUPPRESS)
     worker.add_argument("--name", help="shown in the process list, read by nobody")
@@ -92,6 +99,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 print(asyncio.run(commands.make_sign_in_link(settings)))
             case "rotate-credentials":
                 print(asyncio.run(commands.rotate_credentials(settings)))
+            case "replay":
+                _replay(settings, given["call_id"])
             case "migrate":
                 print(asyncio.run(commands.migrate(settings)))
             case _:
@@ -108,6 +117,19 @@ async def _doctor(settings: "Settings", given: dict[str, Any]) -> int:
             _fail("--at and --token belong together: `oneinbox doctor --media` on the server prints both")
         return await commands.doctor_media(settings, at=given["at"], token=given["token"], browser=given["browser"])
     return await commands.doctor(settings)
+
+
+def _replay(settings: "Settings", call_id: str) -> None:
+    from oneinbox.live.engine.turn_log import TurnLogError  # noqa: PLC0415 - as above
+    from oneinbox.server import commands  # noqa: PLC0415
+
+    try:
+        text, same = commands.replay_call(settings, call_id)
+    except TurnLogError as error:
+        _fail(str(error))
+    else:
+        print(text)
+        sys.exit(0 if same else 1)
 
 
 def _fail(message: str) -> None:

@@ -66,6 +66,9 @@ class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
     recordings_dir: str
     token_secret: str
     token_issuer: str
+    turn_logs: int = 0
+    """Of how many calls the log of turns is kept; 0: none is written."""
+    turn_logs_dir: str = ""
     warm: tuple[str, ...] = ()
     """Providers whose shared parts are made right after the start, so that the first call need not wait."""
     allowed_networks: tuple[str, ...] = ()

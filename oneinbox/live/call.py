@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from oneinbox.core.events import (
@@ -69,6 +70,7 @@ class LiveCall:
         vad: Vad,
         worker_id: str,
         end_of_turn: EndOfTurn | None = None,
+        turn_logs: Path | None = None,
         emit: Callable[[AnyCallEvent], None],
         tapes: TapeDeck,
     ) -> None:
@@ -101,6 +103,7 @@ class LiveCall:
             end_of_turn=end_of_turn,
             tools=tools,
             echo=EchoGuard(),
+            turn_logs=turn_logs,
         )
 
     async def run(self) -> None:

@@ -41,6 +41,7 @@ from oneinbox.core.tasks import TaskScope
 from oneinbox.core.tokens import mint_participant_token
 from oneinbox.live.audio.tape import TapeDeck
 from oneinbox.live.call import LiveCall
+from oneinbox.live.engine.turn_log import keep_newest
 from oneinbox.live.media.embedded.endpoint import EmbeddedMedia
 from oneinbox.live.media.probe import Probe
 from oneinbox.live.providers.registry import ProviderHub
@@ -169,6 +170,7 @@ class Worker:
             tools=tools,
             vad=self._vad,
             end_of_turn=self._end_of_turn,
+            turn_logs=Path(self._config.turn_logs_dir) if self._config.turn_logs else None,
             worker_id=self._config.worker_id,
             emit=self._emit,
             tapes=self._tapes,
@@ -181,6 +183,8 @@ class Worker:
     def _forget(self, call_id: str, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._calls.pop(call_id, None)
+        if self._config.turn_logs:
+            keep_newest(Path(self._config.turn_logs_dir), self._config.turn_logs)
 
     def _emit(self, event: AnyCallEvent) -> None:
         self._link.send(CallHappened(event=event))

@@ -15,6 +15,7 @@ from oneinbox.api.db.database import migrate as migrate_database
 from oneinbox.api.db.vault import Vault
 from oneinbox.api.integrations.rotation import reseal_everything
 from oneinbox.api.keys.service import create_secret_key
+from oneinbox.live.engine.turn_log import SUFFIX, read_log, replay
 from oneinbox.server.pages import STATIC_DIR
 from oneinbox.server.settings import (
     Settings,
@@ -170,3 +171,16 @@ async def _look_at_stages(settings: Settings) -> Iterable[Finding]:
             else:
                 rows.append(("ok", f"{stage}: {chosen.base_url} answers"))
     return rows
+
+
+def replay_call(settings: Settings, call_id: str) -> tuple[str, bool]:
+    """Return the time line of a call's turns, and whether the machine gives the same commands again.
+
+    Raises ``TurnLogError`` where there is no log of it.
+    """
+    turns, steps = read_log(settings.data_path / "turns" / f"{Path(call_id).name}{SUFFIX}")
+    lines, differences = replay(turns, steps)
+    verdict = (
+        f"{differences} of {len(steps)} steps differ" if differences else f"{len(steps)} steps, all the same again"
+    )
+    return "\n".join([*lines, verdict]), not differences

@@ -88,6 +88,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     recordings_store_secret: str | None = None
     recordings_store_public_url: str | None = None
     """How browsers reach the bucket, where that is another address."""
+    turn_logs: int = 0
+    """Of how many calls, the newest, the log of turns is kept for ``oneinbox replay``; 0: none."""
     log_level: str = "INFO"
     stages: dict[str, StageSettings] = {}
 

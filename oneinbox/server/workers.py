@@ -338,6 +338,8 @@ class WorkerPool:
             ),
             models_dir=settings.models_dir,
             recordings_dir=str(settings.recordings_path),
+            turn_logs=settings.turn_logs,
+            turn_logs_dir=str(settings.data_path / "turns"),
             token_secret=self._secrets.participant_tokens,
             token_issuer=TOKEN_ISSUER,
             warm=() if settings.stages else ("demo",),

@@ -7,6 +7,7 @@ coughs, types and hangs up.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from oneinbox.core.events import (
     AnyCallEvent,
@@ -171,6 +172,7 @@ class Scene:
     page: FakePage = field(default_factory=FakePage)
     playout: FakePlayout = field(default_factory=FakePlayout)
     language: str = "en"
+    turn_logs: Path | None = None
     prepared: bool = True
     preparing: bool = False  # the call begins while it is still being prepared
     microphone: bool = True
@@ -246,6 +248,7 @@ def make_conversation(scene: Scene, *, emit: Callable[[AnyCallEvent], None], pla
         emit=emit,
         tools=scene.tools,
         patience=scene.patience,
+        turn_logs=scene.turn_logs,
     )
 
 

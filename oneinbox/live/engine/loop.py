@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from oneinbox.core.errors import ProviderError, Stage
@@ -47,6 +48,7 @@ from oneinbox.live.engine.ports import (
     VadStream,
 )
 from oneinbox.live.engine.speaker import Speaker, show_suggestions
+from oneinbox.live.engine.turn_log import SUFFIX, TurnLog
 from oneinbox.live.engine.turns import TurnMachine
 
 _log = logging.getLogger(__name__)
@@ -101,6 +103,7 @@ class Conversation:
         patience: Patience | None = None,
         end_of_turn: EndOfTurn | None = None,
         echo: Echo | None = None,
+        turn_logs: Path | None = None,
     ) -> None:
         self._spec = spec
         self._stt = stt
@@ -116,6 +119,7 @@ class Conversation:
         self._end_of_turn = end_of_turn if spec.turns.end_of_turn_model else None
         self._settings = turn_settings(spec, end_of_turn_model=self._end_of_turn is not None)
         self._machine = TurnMachine(self._settings)
+        self._turn_log = None if turn_logs is None else TurnLog(turn_logs / f"{spec.call_id}{SUFFIX}", self._settings)
         self._history = History(spec.llm.system_prompt)
         self._own_voice = OwnVoice(echo)
         self._ear = Ear(stt, spec.stt.provider, spawn=self._spawn, tell=self._tell_words, fault=self._fault)
@@ -263,6 +267,8 @@ class Conversation:
             self._timer = None
         self._keypad.close()
         self._ear.close()
+        if self._turn_log is not None:
+            self._turn_log.close()
         self._speaker.close_all()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
@@ -297,7 +303,7 @@ class Conversation:
         self._busy = True
         try:
             while self._inbox:
-                for command in self._machine.receive(self._inbox.popleft()):
+                for command in self._receive(self._inbox.popleft()):
                     self._orders[type(command)](command)
         except Exception:  # noqa: BLE001 - called from callbacks, where an error would vanish and the call hang
             _log.exception("call %s: the conversation broke", self._spec.call_id)
@@ -305,6 +311,12 @@ class Conversation:
         finally:
             self._busy = False
         self._set_timer()
+
+    def _receive(self, event: ev.AnyEvent) -> list[ev.AnyCommand]:
+        commands = self._machine.receive(event)
+        if self._turn_log is not None:
+            self._turn_log.add(event, commands)
+        return commands
 
     def _set_timer(self) -> None:
         """See that the timer fires no later than the machine's deadline; one that fires early is set again then."""

@@ -45,7 +45,7 @@ class Level(Enum):
 # ---- events -----------------------------------------------------------------------------------------------------
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
+class Event(msgspec.Struct, frozen=True, gc=False, tag=True, array_like=True):
     """Something that happened at ``at_s``."""
 
     at_s: float
@@ -191,7 +191,7 @@ AnyEvent = (
 # ---- commands ---------------------------------------------------------------------------------------------------
 
 
-class Command(msgspec.Struct, frozen=True, gc=False):
+class Command(msgspec.Struct, frozen=True, gc=False, tag=True, array_like=True):
     """Something to be carried out at once."""
 
 
