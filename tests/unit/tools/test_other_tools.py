@@ -218,7 +218,11 @@ def test_what_a_visitors_page_sent_fills_no_address_and_no_header(path: str, ask
     spec = msgspec.structs.replace(spec_with(tool, variables={"shop": "theirs", "tenant": "ours"}), untrusted=("shop",))
 
     async def use() -> ToolOutcome:
-        found = ToolHub(AddressPolicy(), web=servers.web()).for_call(spec, [].append).find("look_up")
+        found = (
+            ToolHub(AddressPolicy(), ServerKnowledge(lambda _: None), web=servers.web())
+            .for_call(spec, [].append)
+            .find("look_up")
+        )
         assert found is not None
         return await found.run({}, key="key-1")
 
