@@ -267,6 +267,13 @@ class Tools(Protocol):
 # ---- speaking ---------------------------------------------------------------------------------------------------
 
 
+class WordSpoken(msgspec.Struct, frozen=True, gc=False):
+    """A vendor's word timing: ``word``, the next of the text, has been said ``end_s`` after the audio's beginning."""
+
+    word: str
+    end_s: float
+
+
 class Tts(Protocol):
     """Text to speech for one call."""
 
@@ -274,8 +281,12 @@ class Tts(Protocol):
         """Warm up. Failing is reported later."""
         ...
 
-    def speak(self, text: str) -> AsyncIterator[bytes]:
-        """Stream 24 kHz PCM of ``text`` as it is made; raises ``ProviderError``. Closing the iterator stops it."""
+    def speak(self, text: str) -> AsyncIterator[bytes | WordSpoken]:
+        """Stream 24 kHz PCM of ``text`` as it is made; raises ``ProviderError``. Closing the iterator stops it.
+
+        Word timings may come among it, in order, before or after the audio they are of; where some do, the words
+        that were heard are told by them, else estimated.
+        """
         ...
 
 

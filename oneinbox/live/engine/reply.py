@@ -15,7 +15,7 @@ from oneinbox.core.spec import CallSpec
 from oneinbox.live.engine.faults import Patience, watched
 from oneinbox.live.engine.history import Exchange
 from oneinbox.live.engine.mind import Mind
-from oneinbox.live.engine.ports import SPOKEN_RATE_HZ, HangUp, Suggestions, TextDelta, ToolCall, Tts
+from oneinbox.live.engine.ports import SPOKEN_RATE_HZ, HangUp, Suggestions, TextDelta, ToolCall, Tts, WordSpoken
 from oneinbox.live.engine.sentences import SentenceSplitter, speakable
 from oneinbox.live.engine.transcript import Spoken
 
@@ -339,6 +339,9 @@ class Reply:
         )
         async with aclosing(stream):
             async for pcm in stream:
+                if isinstance(pcm, WordSpoken):
+                    sentence.note_word(pcm.word, pcm.end_s)
+                    continue
                 if not self._voiced_one and not sentence.filler:
                     self._voiced_one = True
                     self.measures.append(("tts_ttfb", self._now_s() - asked_s))

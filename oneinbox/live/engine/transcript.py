@@ -14,12 +14,30 @@ class Spoken:
     ``samples`` counts what has arrived; ``whole`` says that it is all there will be, of the whole text.
     """
 
-    __slots__ = ("samples", "text", "whole")
+    __slots__ = ("_timed", "samples", "text", "whole")
 
     def __init__(self, text: str, samples: int = 0, *, whole: bool = False) -> None:
         self.text = text
         self.samples = samples
         self.whole = whole
+        self._timed: list[tuple[float, int]] = []  # when each word has been said, and where it ends in the text
+
+    def note_word(self, word: str, end_s: float) -> None:
+        """Take a vendor's timing of the next word; one that is not in the text is left out."""
+        after = self._timed[-1][1] if self._timed else 0
+        at = self.text.find(word.strip(), after)
+        if word.strip() and at >= 0:
+            self._timed.append((end_s, at + len(word.strip())))
+
+    def timed_part(self, played_samples: int) -> str | None:
+        """Return what was said within ``played_samples`` by the timings; ``None`` where they do not reach so far."""
+        played_s = played_samples / SPOKEN_RATE_HZ
+        if not self._timed or self._timed[-1][0] < played_s:
+            return None
+        end = max((end for said_s, end in self._timed if said_s <= played_s), default=0)
+        following = self.text[end:].split(maxsplit=1)
+        closing = following[0] if end and following and not self.text[end].isspace() else ""
+        return self.text[:end] + ("" if any(char.isalnum() for char in closing) else closing)
 
 
 def heard_text(sentences: Sequence[Spoken], played_samples: int) -> str:
@@ -33,7 +51,7 @@ def heard_text(sentences: Sequence[Spoken], played_samples: int) -> str:
 def heard_sentences(sentences: Sequence[Spoken], played_samples: int) -> list[str]:
     """Return what was heard of each sentence that has begun to be played.
 
-    Inside a sentence the cut is by the share of its audio, back to the last whole word (to the character where a
+    Inside a sentence the cut is by the voice's own word timings, where it gives them; else by the share of its audio, back to the last whole word (to the character where a
     language puts no spaces). The length of a sentence whose audio is still arriving is estimated by the pace so far.
     """
     heard: list[str] = []
@@ -44,7 +62,8 @@ def heard_sentences(sentences: Sequence[Spoken], played_samples: int) -> list[st
             heard.append(sentence.text)
         else:
             length = sentence.samples if sentence.whole else _estimated_samples(sentence, sentences)
-            heard.append(_cut(sentence.text, played_samples / max(1, length)))
+            timed = sentence.timed_part(played_samples)
+            heard.append(_cut(sentence.text, played_samples / max(1, length)) if timed is None else timed)
         played_samples -= sentence.samples
     return heard
 

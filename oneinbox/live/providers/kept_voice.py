@@ -11,7 +11,7 @@ import msgspec
 from oneinbox.core.spec import CallSpec
 from oneinbox.core.tasks import TaskScope
 from oneinbox.live.audio.clips import ClipShelf, make_clip
-from oneinbox.live.engine.ports import Tts
+from oneinbox.live.engine.ports import Tts, WordSpoken
 
 
 class KeptVoice(Tts):
@@ -31,7 +31,7 @@ class KeptVoice(Tts):
         """Warm up."""
         await self.voice.prepare()
 
-    async def speak(self, text: str) -> AsyncIterator[bytes]:
+    async def speak(self, text: str) -> AsyncIterator[bytes | WordSpoken]:
         """Stream the audio: one clip where it is kept, else as it is made."""
         key = hashlib.sha256(self._voice + b"\0" + text.encode()).digest()
         clip = self._shelf.get(key)
@@ -39,11 +39,11 @@ class KeptVoice(Tts):
             yield clip
             return
         said: list[bytes] | None = [] if self._keeps(text) else None
-        async with aclosing(cast("AsyncGenerator[bytes]", self.voice.speak(text))) as stream:
-            async for pcm in stream:
-                if said is not None:
-                    said.append(pcm)
-                yield pcm
+        async with aclosing(cast("AsyncGenerator[bytes | WordSpoken]", self.voice.speak(text))) as stream:
+            async for piece in stream:
+                if said is not None and not isinstance(piece, WordSpoken):
+                    said.append(piece)  # without the timings: what is kept is rarely cut short
+                yield piece
         if said:
             self._scope.spawn(self._keep(key, b"".join(said)), "keep clip")
 

@@ -1,5 +1,6 @@
 """Whole conversations in virtual time: what stops the agent, what does not, and what it does about silence."""
 
+from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from oneinbox.core.events import EndReason, Role
 from oneinbox.core.spec import TurnSpec
 from oneinbox.live.engine.phrasebook import phrasebook
+from oneinbox.live.engine.ports import WordSpoken
 from oneinbox.live.engine.waits import STUCK_S
 from tests.support.conversation import Caller, Outcome, Scene, converse
 from tests.support.scripted import FakeLlm, FakePlayout, FakeStt, FakeTts
@@ -211,3 +213,25 @@ def test_a_caption_is_sent_when_it_changes() -> None:
         shown[caption.segment_id] = (caption.text, caption.final)
     assert len(outcome.page.captions) > 20
     assert_heard_truth(outcome)
+
+
+class LingeringTts(FakeTts):
+    """Tells when it says each word: the first ends after 2.5 s, the others 0.3 s apart."""
+
+    async def speak(self, text: str) -> AsyncIterator[bytes | WordSpoken]:
+        for number, word in enumerate(text.split()):
+            yield WordSpoken(word, 2.5 + 0.3 * number)
+        async for pcm in super().speak(text):
+            yield pcm
+
+
+def test_what_was_heard_is_told_by_the_voices_own_timings() -> None:
+    async def script(caller: Caller) -> None:
+        await caller.hear_begin(after_s=3.2)
+        await caller.say("sorry can I ask something")
+        await caller.hear_out()
+        caller.hang_up()
+
+    outcome = converse(Scene(script, first_message=LONG, tts=LingeringTts()))
+    assert outcome.messages[0].interrupted
+    assert outcome.messages[0].content == "We are open"

@@ -66,3 +66,24 @@ def test_amending_without_a_user_changes_nothing() -> None:
     history.add_agent("Hello.")
     history.amend_user("x")
     assert history.for_llm() == [ChatMessage(role="assistant", content="Hello.")]
+
+
+def test_word_timings_go_before_the_estimate() -> None:
+    """A voice that lingers on the first word: by the share of the audio three words were heard, by its timings one."""
+    sentence = Spoken("Well, that is fine.", 4 * 24_000, whole=True)
+    for word, end_s in (("Well", 2.5), ("that", 3.0), ("is", 3.2), ("fine", 3.9)):
+        sentence.note_word(word, end_s)
+    assert heard_text([sentence], int(1.0 * 24_000)) == ""
+    assert heard_text([sentence], int(2.6 * 24_000)) == "Well,"
+    assert heard_text([sentence], int(3.1 * 24_000)) == "Well, that"
+    assert heard_text([sentence], int(3.9 * 24_000)) == "Well, that is fine."
+    assert heard_text([sentence], 4 * 24_000) == "Well, that is fine."
+
+
+def test_timings_that_do_not_reach_so_far_are_no_help() -> None:
+    sentence = Spoken("one two three four", 4 * 24_000, whole=True)
+    sentence.note_word("one", 0.4)
+    sentence.note_word("elsewhere", 0.8)
+    assert heard_text([sentence], int(0.5 * 24_000)) == heard_text(
+        [Spoken("one two three four", 96_000, whole=True)], 12_000
+    )
