@@ -26,6 +26,7 @@ from oneinbox.api.first_run import ensure_first_organisation
 from oneinbox.api.keys.service import create_secret_key
 from oneinbox.core.events import EndReason
 from oneinbox.core.spec import CallSpec
+from oneinbox.server import memory
 
 
 class TakesAll:
@@ -95,6 +96,7 @@ async def main() -> None:
         print(json.dumps({"port": listener.getsockname()[1], **facts}), flush=True)
         server = Server(config)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, setattr, server, "should_exit", True)  # noqa: FBT003 - setattr's
+        memory.settle()
         if arguments.profile is not None:
             sampler = Sampler()
             sampler.start()

@@ -23,7 +23,7 @@ from oneinbox.api.agents.service import AgentService
 from oneinbox.api.audit.routes import audit_routes
 from oneinbox.api.audit.service import AuditService
 from oneinbox.api.calls.dispatcher import Dispatcher
-from oneinbox.api.calls.routes import TOKEN_PATH, PageGuard, call_routes
+from oneinbox.api.calls.routes import TOKEN_PATH, PageGuard, add_start_routes, call_routes
 from oneinbox.api.calls.service import CallService
 from oneinbox.api.calls.start import CallStarter
 from oneinbox.api.calls.supplies import Storeroom
@@ -117,7 +117,8 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     starter = CallStarter(database, dispatcher, config, outbound, Storeroom(database, credentials, tools))
     page_guard = PageGuard(keys, config.session_secret)
     links = RecordingLinks(config)
-    app.include_router(call_routes(CallService(database, dispatcher, config, links), starter, guard, page_guard, own))
+    add_start_routes(app.router, starter, guard, page_guard, own)
+    app.include_router(call_routes(CallService(database, dispatcher, config, links), guard))
     app.include_router(recording_routes(database, links, config.recordings_dir))
     app.include_router(_health_routes(dispatcher))
     sign_ups = SignUpService(database, config, accounts, add_demo_agent)

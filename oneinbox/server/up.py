@@ -18,6 +18,7 @@ import uvloop
 
 from oneinbox import __version__
 from oneinbox.core.tasks import TaskScope, first_of
+from oneinbox.server import memory
 from oneinbox.server.settings import Secrets, Settings, explain_stages, load_secrets
 from oneinbox.server.workers import WorkerPool
 
@@ -82,6 +83,7 @@ async def _serve(
             raise StartError(f"no worker could start: {pool.refusal}")
         http = HttpServer(composed.app, listener, max_message_bytes=MAX_SIGNAL_BYTES)
         await http.start()
+        memory.settle()
         token = await composed.make_sign_in_token()
         print_welcome(settings, address, token, composed.first_run.demo_agent_id)
         stop.on_hang_up = pool.replace_workers

@@ -1,5 +1,7 @@
 """Queries over agents, always with the model that each thinks with."""
 
+from typing import Any
+
 from sqlalchemy import Connection, bindparam, func, select
 
 from oneinbox.api.db.database import Rows
@@ -37,13 +39,13 @@ def find_agent_with_model(connection: Connection, org_id: str, agent_id: str) ->
     """Return the same: to be read, never changed."""
     if not is_plausible_id(agent_id):
         return None
-    rows = _with_model(connection, agent_id=agent_id, org_id=org_id)
-    if not rows:
-        return None
-    found = rows[0]
+    return _with_model.one(connection, _agent_and_model, agent_id=agent_id, org_id=org_id)
+
+
+def _agent_and_model(row: tuple[Any, ...]) -> AgentAndModel:
     of_agent = len(_AGENTS.c)
-    agent = Agent(**dict(zip(_AGENTS.c.keys(), found[:of_agent], strict=True)))
-    return agent, LanguageModel(**dict(zip(_MODELS.c.keys(), found[of_agent:], strict=True)))
+    agent = Agent(**dict(zip(_AGENTS.c.keys(), row[:of_agent], strict=True)))
+    return agent, LanguageModel(**dict(zip(_MODELS.c.keys(), row[of_agent:], strict=True)))
 
 
 async def page_of_agents(rows: Rows, org_id: str, limit: int, offset: int) -> tuple[list[AgentAndModel], int]:

@@ -80,13 +80,9 @@ def _filter(
     )
 
 
-def call_routes(
-    service: CallService, starter: CallStarter, guard: Guard, page_guard: PageGuard, own: OwnOrigin
-) -> APIRouter:
-    """Return the routes below ``/v1/calls``, and the one for web pages."""
+def call_routes(service: CallService, guard: Guard) -> APIRouter:
+    """Return the routes below ``/v1/calls``, but for those that start calls."""
     router = APIRouter(tags=["calls"], route_class=JsonRoute)
-
-    _add_starts(router, starter, guard, page_guard, own)
 
     @router.get("/v1/calls", responses=errors(401, 403))
     async def list_calls(
@@ -165,8 +161,10 @@ def call_routes(
     return router
 
 
-def _add_starts(router: APIRouter, starter: CallStarter, guard: Guard, page_guard: PageGuard, own: OwnOrigin) -> None:
-    """Add the routes that start calls."""
+def add_start_routes(
+    router: APIRouter, starter: CallStarter, guard: Guard, page_guard: PageGuard, own: OwnOrigin
+) -> None:
+    """Add the routes that start calls to the application's own router."""
 
     async def start(request: Request, caller: Caller, body: WebCallTokenRequest, route: str) -> Response:
         use = None
@@ -204,6 +202,7 @@ def _add_starts(router: APIRouter, starter: CallStarter, guard: Guard, page_guar
             path,
             endpoint,
             methods=["POST"],
+            tags=["calls"],
             status_code=201,
             response_model=WebCallAnswer,
             responses=errors(*refusals),

@@ -22,6 +22,8 @@ def render(template: str, variables: Mapping[str, Any], *, param: str) -> str:
 
     ``param`` is the field that an error names when the result is too long. Raises ``AppError``.
     """
+    if "{{" not in template:
+        return template
     size = 0
 
     def fill(match: re.Match[str]) -> str:

@@ -56,6 +56,7 @@ class Together(Generic[Job, Outcome]):
 
     async def _run(self) -> None:
         try:
+            await asyncio.sleep(0)  # what has come at the same time is on its way here
             while self._waiting:
                 group = [one for one in self._waiting[:_MAX_GROUP] if not one[1].cancelled()]
                 del self._waiting[:_MAX_GROUP]

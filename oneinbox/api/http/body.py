@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from oneinbox.api.config import MAX_BODY_BYTES
 from oneinbox.api.http.documented import errors
@@ -133,20 +134,21 @@ def direct_route(guard: Callable[[Request], Awaitable[Any]], body_type: type[Bas
 
     What FastAPI does in between (solving dependencies, checking and writing the answer by its model) costs as much as
     all of a quick answer's own work. ``guard`` says who asks; the endpoint takes ``body``, ``request`` and ``caller``,
-    and returns the response.
+    and returns the response. Add such routes to the application itself: a router that is included has ways of its own.
     """
 
     class DirectRoute(JsonRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            endpoint = self.endpoint
+        def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
+            super().__init__(path, endpoint, **options)
 
-            async def handle(request: Request) -> Response:
-                json_request = JsonRequest(request.scope, request.receive)
-                caller = await guard(json_request)
-                body = await json_request.fitting(body_type)
-                return await endpoint(body=body, request=json_request, caller=caller)
+            async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+                request = JsonRequest(scope, receive)
+                caller = await guard(request)
+                body = await request.fitting(body_type)
+                response = await endpoint(body=body, request=request, caller=caller)
+                await response(scope, receive, send)
 
-            return handle
+            self.app = answer
 
     return DirectRoute
 

@@ -22,7 +22,7 @@ class OwnOrigin:
         host = request.headers.get("host", "")
         if not _HOST.fullmatch(host):
             host = request.url.netloc
-        return f"{request.url.scheme}://{host}"
+        return f"{request.scope['scheme']}://{host}"
 
     async def here(self, request: Request) -> str:
         """Return the same, as a dependency of routes."""

@@ -17,7 +17,6 @@ from sqlalchemy import Connection
 
 from oneinbox.api.http.rate import LimitReachedError, LimitState
 from oneinbox.api.keys import minutes, repo
-from oneinbox.api.keys.schemas import KeyLimits
 from oneinbox.core.errors import AppError, ErrorKind
 
 _WINDOW = timedelta(minutes=1)
@@ -74,7 +73,6 @@ class Tally:
         self._connection = connection
         self._key = key
         self._now = now
-        self._limits = KeyLimits.model_validate((key.limits if key is not None else None) or {})
         self._windows: dict[str | None, _Window] = {}
         self._live: int | None = None
         self._left_s: float | None = None
@@ -86,7 +84,7 @@ class Tally:
         """
         if self._key is None or not self._key.is_active:
             raise AppError("key_paused", "the key was deleted or paused", ErrorKind.UNAUTHENTICATED)
-        limits, states = self._limits, list[LimitState]()
+        limits, states = self._key.limits, list[LimitState]()
         addresses: list[str | None] = []
         if limits.calls_per_minute is not None:
             addresses.append(None)

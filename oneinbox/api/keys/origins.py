@@ -125,10 +125,15 @@ def parse_sent_origin(values: Sequence[str]) -> Origin | None:
 
     ``null`` is no origin: sandboxed frames, files and anybody's data URLs share it.
     """
-    if len(values) != 1 or not values[0].isascii():
+    if len(values) != 1 or not values[0].isascii() or len(values[0]) > MAX_ORIGIN_BYTES:
         return None
+    return _origin_of(values[0])
+
+
+@lru_cache(maxsize=4096)
+def _origin_of(text: str) -> Origin | None:
     try:
-        return _parse(values[0])
+        return _parse(text)
     except OriginError:
         return None
 

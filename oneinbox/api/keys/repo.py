@@ -11,6 +11,7 @@ from oneinbox.api.db.database import Rows
 from oneinbox.api.db.owned import is_plausible_id
 from oneinbox.api.db.plain import Query, table_of
 from oneinbox.api.db.tables import Agent, ApiKey, Call, PublishableKey, RetiredKey
+from oneinbox.api.keys.schemas import KeyLimits
 
 _KEYS, _CALLS = table_of(PublishableKey), table_of(Call)
 
@@ -25,8 +26,11 @@ _by_hash = Query(select(*_KEYS.c).where(_KEYS.c.key_hash == bindparam("key_hash"
 
 def publishable_key_by_hash(connection: Connection, key_hash: str) -> PublishableKey | None:
     """Return the publishable key that has this hash: to be read, never changed."""
-    found = _by_hash(connection, key_hash=key_hash)
-    return PublishableKey(**dict(zip(_KEYS.c.keys(), found[0], strict=True))) if found else None
+    return _by_hash.one(connection, _publishable_key, key_hash=key_hash)
+
+
+def _publishable_key(row: tuple[Any, ...]) -> PublishableKey:
+    return PublishableKey(**dict(zip(_KEYS.c.keys(), row, strict=True)))
 
 
 async def publishable_keys(rows: Rows, org_id: str) -> list[PublishableKey]:
@@ -75,7 +79,7 @@ class LimitedKey:
 
     id: str
     is_active: bool
-    limits: dict[str, Any] | None
+    limits: KeyLimits
 
 
 _lock = Query(
@@ -85,8 +89,11 @@ _lock = Query(
 
 def lock_key(connection: Connection, key_id: str) -> LimitedKey | None:
     """Return the key, for a count: nobody else counts until the transaction ends."""
-    found = _lock(connection, key_id=key_id)
-    return LimitedKey(id=found[0][0], is_active=found[0][1], limits=found[0][2]) if found else None
+    return _lock.one(connection, _limited_key, key_id=key_id)
+
+
+def _limited_key(row: tuple[Any, ...]) -> LimitedKey:
+    return LimitedKey(id=row[0], is_active=row[1], limits=KeyLimits.model_validate(row[2] or {}))
 
 
 _OF_KEY, _AFTER = _CALLS.c.publishable_key_id == bindparam("key_id"), _CALLS.c.created_at > bindparam("since")
