@@ -29,6 +29,8 @@ PATH = "/v1/web-calls/token"
 class Measured:
     requests: int
     cpu_s: float
+    system_s: float
+    """The part of it that the kernel used."""
     wall_s: float
     latencies_s: list[float]
 
@@ -43,7 +45,7 @@ class Measured:
     def line(self, name: str) -> str:
         return (
             f"{name:<28} {self.per_core:8.0f} requests per CPU second   {self.requests / self.wall_s:7.0f}/s on the clock   "
-            f"p50 {self.p(0.5):6.1f} ms   p99 {self.p(0.99):6.1f} ms"
+            f"kernel {100 * self.system_s / self.cpu_s:2.0f} %   p50 {self.p(0.5):6.1f} ms   p99 {self.p(0.99):6.1f} ms"
         )
 
 
@@ -78,7 +80,7 @@ async def load(
     after, wall_s = process.cpu_times(), time.perf_counter() - began
     latencies = [one for several in found for one in several]
     cpu_s = after.user + after.system - before.user - before.system
-    return Measured(len(latencies), cpu_s, wall_s, latencies)
+    return Measured(len(latencies), cpu_s, after.system - before.system, wall_s, latencies)
 
 
 def measure(which: str, seconds: float, connections: int, profile: Path | None = None) -> Measured:

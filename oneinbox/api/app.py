@@ -118,7 +118,7 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     page_guard = PageGuard(keys, config.session_secret)
     links = RecordingLinks(config)
     add_start_routes(app.router, starter, guard, page_guard, own)
-    app.include_router(call_routes(CallService(database, dispatcher, config, links), guard))
+    app.include_router(call_routes(CallService(database, dispatcher, config, links), guard, own))
     app.include_router(recording_routes(database, links, config.recordings_dir))
     app.include_router(_health_routes(dispatcher))
     sign_ups = SignUpService(database, config, accounts, add_demo_agent)

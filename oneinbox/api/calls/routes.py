@@ -80,7 +80,7 @@ def _filter(
     )
 
 
-def call_routes(service: CallService, guard: Guard) -> APIRouter:
+def call_routes(service: CallService, guard: Guard, own: OwnOrigin) -> APIRouter:
     """Return the routes below ``/v1/calls``, but for those that start calls."""
     router = APIRouter(tags=["calls"], route_class=JsonRoute)
 

@@ -14,18 +14,21 @@ from oneinbox.api.calls.dispatcher import Dispatcher
 from oneinbox.api.calls.ledger import Asker, Kept, Ledger, OnRecord, Start
 from oneinbox.api.calls.resolve import CallNames, call_wishes, make_spec
 from oneinbox.api.calls.schemas import WebCallAnswer, WebCallRequest, WebCallTokenRequest
-from oneinbox.api.calls.supplies import Storeroom
+from oneinbox.api.calls.supplies import Storeroom, needs_nothing
 from oneinbox.api.calls.visitor import check_visitor
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import Database
+from oneinbox.api.db.tables import Agent, LanguageModel
 from oneinbox.api.db.together import Together
 from oneinbox.api.http.rate import LimitState
 from oneinbox.api.idempotency.store import IdempotencyStore
 from oneinbox.core.ids import new_id, new_room_name
+from oneinbox.core.spec import CallSpec
 from oneinbox.core.tokens import mint_participant_token
 from oneinbox.net.outbound import OutboundGuard
 
 _ROOM_TRIES = 5
+_MAX_KNOWN_SPECS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,8 @@ class CallStarter:
         self._config = config
         self._outbound = outbound
         self._answers = IdempotencyStore(database, config.session_secret)
+        self._known_specs: dict[tuple[Agent, LanguageModel, bool], CallSpec] = {}
+        """By the objects themselves: the same ones are found as long as the rows have not changed."""
         self._starts = Together(database, Ledger(config, self._answers).enter, self._withdraw)
 
     async def start_web_call(self, asker: Asker, body: WebCallTokenRequest) -> Started:
@@ -77,19 +82,6 @@ class CallStarter:
 
     async def _resolve(self, asker: Asker, found: AgentAndModel, body: WebCallTokenRequest) -> Start:
         agent, model = found
-        overrides = body.overrides if isinstance(body, WebCallRequest) else None
-        wishes = call_wishes(agent, model, overrides)
-        names = CallNames(call_id=new_id("call"), room_name=new_room_name(), identity=f"user-{secrets.token_hex(8)}")
-        spec = make_spec(
-            agent,
-            model,
-            overrides=overrides,
-            variables=body.variables or {},
-            names=names,
-            config=self._config,
-            supplies=await self._storeroom.supplies(asker.caller.org_id, model, wishes),
-            from_visitor=asker.page is not None,
-        )
         facts = {
             "llm_id": model.id,
             "variables": body.variables or {},
@@ -97,7 +89,36 @@ class CallStarter:
             "webhook_id": agent.webhook_id,
             "webhook_url": body.webhook_url if isinstance(body, WebCallRequest) else None,
         }
-        return Start(asker=asker, spec=spec, facts=facts)
+        return Start(asker=asker, spec=await self._spec(asker, found, body), facts=facts)
+
+    async def _spec(self, asker: Asker, found: AgentAndModel, body: WebCallTokenRequest) -> CallSpec:
+        """Return the call's spec. Where it is the agent's own, only the names differ from one call to the next."""
+        agent, model = found
+        names = CallNames(call_id=new_id("call"), room_name=new_room_name(), identity=f"user-{secrets.token_hex(8)}")
+        overrides = body.overrides if isinstance(body, WebCallRequest) else None
+        is_agents_own = overrides is None and not body.variables
+        from_visitor = asker.page is not None
+        known = self._known_specs.get((*found, from_visitor)) if is_agents_own else None
+        if known is not None:
+            return msgspec.structs.replace(
+                known, call_id=names.call_id, room_name=names.room_name, identity=names.identity
+            )
+        wishes = call_wishes(agent, model, overrides)
+        spec = make_spec(
+            agent,
+            model,
+            overrides=overrides,
+            variables=body.variables or {},
+            names=names,
+            config=self._config,
+            supplies=await self._storeroom.supplies(agent.org_id, model, wishes),
+            from_visitor=from_visitor,
+        )
+        if is_agents_own and needs_nothing(model, wishes):
+            if len(self._known_specs) >= _MAX_KNOWN_SPECS:
+                self._known_specs.clear()
+            self._known_specs[(*found, from_visitor)] = spec
+        return spec
 
     async def _put_on_record(self, start: Start) -> OnRecord | Kept:
         for _ in range(_ROOM_TRIES):

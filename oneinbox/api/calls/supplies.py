@@ -34,6 +34,12 @@ class Supplies:
     knowledge: str = ""
 
 
+def needs_nothing(model: LanguageModel, wishes: Wishes) -> bool:
+    """Whether a call of this model with these wishes takes nothing from other records."""
+    staged = any(wishes.of(stage).credential_id for stage in Stage) or is_voice_id(wishes.tts.voice)
+    return not (staged or model.tool_ids or model.knowledge_base_ids)
+
+
 class Storeroom:
     """Finds what calls need."""
 
@@ -44,8 +50,7 @@ class Storeroom:
 
     async def supplies(self, org_id: str, model: LanguageModel, wishes: Wishes) -> Supplies:
         """Return what the call needs. Raises ``AppError`` where something is gone or may not be reached."""
-        staged = any(wishes.of(stage).credential_id for stage in Stage) or is_voice_id(wishes.tts.voice)
-        if not (staged or model.tool_ids or model.knowledge_base_ids):
+        if needs_nothing(model, wishes):
             return Supplies(wishes=wishes, accounts={})
         async with self._database.read() as rows:
             wishes = await _with_provider_voice(rows, org_id, wishes)
