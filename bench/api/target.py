@@ -10,9 +10,11 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 import uvloop
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -37,6 +39,9 @@ class TakesAll:
     def why_not_ready(self) -> None:
         return None
 
+    def require_room(self) -> None:
+        pass
+
     async def start_call(self, spec: CallSpec) -> None:
         del spec
 
@@ -48,7 +53,7 @@ class TakesAll:
         return frozenset()
 
 
-async def api(data_dir: Path):
+async def api(data_dir: Path) -> tuple[FastAPI, dict[str, Any]]:
     database = await open_database(data_dir=data_dir)
     first = await ensure_first_organisation(database)
     key = await create_secret_key(database, "bench")
@@ -58,7 +63,7 @@ async def api(data_dir: Path):
     return create_app(config, database, TakesAll()), {"agent_id": first.demo_agent_id, "secret_key": key.key}
 
 
-def bare(data_dir: Path):
+def bare(data_dir: Path) -> tuple[Starlette, dict[str, Any]]:
     """What the framework and the file cost by themselves: parse, insert and commit in place, answer."""
     data_dir.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(data_dir / "bare.db", isolation_level=None)

@@ -208,18 +208,25 @@ class WorkerPool:
 
     # ---- the API's side -----------------------------------------------------------------------------------------
 
+    def require_room(self) -> None:
+        """Raise ``AppError`` where no worker could take a call now."""
+        self._choose_for_a_call()
+
     async def start_call(self, spec: CallSpec) -> None:
         """Hand the call to the worker with the most to spare; raises ``AppError`` when none can take it."""
-        try:
-            worker = self._choose()
-        except AppError as error:
-            self.figures.refused[error.code] += 1
-            raise
+        worker = self._choose_for_a_call()
         worker.add_call(spec.call_id, spec.room_name)
         worker.gauge.give(asyncio.get_running_loop().time())
         self.figures.started += 1
         self._rooms[spec.room_name] = worker
         worker.link.send(StartCall(spec=spec))
+
+    def _choose_for_a_call(self) -> WorkerProcess:
+        try:
+            return self._choose()
+        except AppError as error:
+            self.figures.refused[error.code] += 1
+            raise
 
     def why_not_ready(self) -> AppError | None:
         """Return what a call that is asked for now would be refused with."""

@@ -65,6 +65,12 @@ class FakeDispatcher:
     recorder: Recorder | None = None
     """Where set, a stop is recorded as the worker would."""
 
+    full: AppError | None = None
+
+    def require_room(self) -> None:
+        if self.full is not None:
+            raise self.full
+
     async def start_call(self, spec: CallSpec) -> None:
         if self.refusal is not None:
             raise self.refusal

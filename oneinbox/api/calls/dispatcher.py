@@ -11,6 +11,13 @@ from oneinbox.core.spec import CallSpec
 class Dispatcher(Protocol):
     """Hands calls to workers."""
 
+    def require_room(self) -> None:
+        """Raise ``AppError`` of kind ``UNAVAILABLE`` where it is plain that no worker could take a call now.
+
+        So a full server refuses without a transaction. It is :meth:`start_call` that decides.
+        """
+        ...
+
     async def start_call(self, spec: CallSpec) -> None:
         """Hand the call to a worker. Its row is committed already.
 

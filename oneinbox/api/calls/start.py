@@ -74,6 +74,8 @@ class CallStarter:
         if found is None:
             raise agent_not_found(body.agent_id)
         start = await self._resolve(asker, found, body)
+        if asker.use is None:  # a repetition is answered by a full server too
+            self._dispatcher.require_room()
         made = await self._put_on_record(start)
         if isinstance(made, Kept):
             return Started(answer=self._answer(asker, made), replayed=True)

@@ -57,7 +57,7 @@ def _set_up(engine: Engine, *, writes: bool, wait_ms: int) -> None:
     def set_up(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
         del entry
         cursor = connection.cursor()
-        _switch_to_wal(cursor)
+        switch_to_wal(cursor)
         cursor.execute(f"PRAGMA synchronous = {'FULL' if writes else 'NORMAL'}")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute(f"PRAGMA busy_timeout = {wait_ms}")
@@ -68,7 +68,7 @@ def _set_up(engine: Engine, *, writes: bool, wait_ms: int) -> None:
     event.listen(engine, "connect", set_up)
 
 
-def _switch_to_wal(cursor: Any) -> None:
+def switch_to_wal(cursor: Any) -> None:
     """Put the file into WAL mode. Where two do that at once, SQLite refuses one of them without any waiting.
 
     Both hold the file for reading and want it for themselves: waiting would not end. Asked again, it is done already.

@@ -52,7 +52,13 @@ class Together(Generic[Job, Outcome]):
         if not self._running:
             self._running = True
             self._database.tasks.spawn(self._run(), "group")
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                # Given up in the moment between the commit and the waiting task's turn.
+                self._database.tasks.spawn(self._undo(job, future.result()), "withdraw")
+            raise
 
     async def _run(self) -> None:
         try:
@@ -60,7 +66,8 @@ class Together(Generic[Job, Outcome]):
             while self._waiting:
                 group = [one for one in self._waiting[:_MAX_GROUP] if not one[1].cancelled()]
                 del self._waiting[:_MAX_GROUP]
-                await self._carry_out(group)
+                if group:
+                    await self._carry_out(group)
         finally:
             self._running = False
             for _, future in self._waiting:
@@ -94,7 +101,10 @@ class Together(Generic[Job, Outcome]):
         elif not future.done():
             future.set_result(outcome)
         else:
-            try:
-                await self._withdraw(job, outcome)
-            except Exception:  # noqa: BLE001 - nobody waits for it: it is logged, and the next group goes on
-                _log.exception("what was done for a request that was given up could not be undone")
+            await self._undo(job, outcome)
+
+    async def _undo(self, job: Job, outcome: Outcome) -> None:
+        try:
+            await self._withdraw(job, outcome)
+        except Exception:  # noqa: BLE001 - nobody waits for it: it is logged, and the next group goes on
+            _log.exception("what was done for a request that was given up could not be undone")
