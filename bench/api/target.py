@@ -27,6 +27,7 @@ from oneinbox.api.db.database import open_database
 from oneinbox.api.first_run import ensure_first_organisation
 from oneinbox.api.keys.service import create_secret_key
 from oneinbox.core.events import EndReason
+from oneinbox.core.instructions import Instruction
 from oneinbox.core.spec import CallSpec
 from oneinbox.server import memory
 
@@ -47,6 +48,10 @@ class TakesAll:
 
     async def stop_call(self, call_id: str, reason: EndReason) -> bool:
         del call_id, reason
+        return False
+
+    async def tell_call(self, call_id: str, instruction: Instruction) -> bool:
+        del call_id, instruction
         return False
 
     def calls_in_hand(self) -> frozenset[str]:
