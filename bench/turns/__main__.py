@@ -1,4 +1,4 @@
-"""Turn-taking of our engine, LiveKit Agents and Pipecat, side by side: ``python -m bench.turns`` (about 25 minutes).
+"""Turn-taking of our engine, LiveKit Agents and Pipecat, side by side: ``python -m bench.turns`` (about 20 minutes).
 
 The same human speech, the same scripted recogniser, model and voice (``script.py``), each engine in a process of its own,
 pinned to one core, one after the other in an order that rotates from round to round; only the runs of a single call
@@ -117,7 +117,7 @@ def describe() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.turns")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=26.0, help="of one run, after warming up")
+    parser.add_argument("--seconds", type=float, default=22.0, help="of one run, after warming up")
     parser.add_argument("--calls", type=int, nargs="*", default=[1, 20, 40, 100])
     parser.add_argument("--engines", nargs="*", default=list(ENGINES))
     parser.add_argument("--short", action="store_true", help="one round of 1 and 5 calls")

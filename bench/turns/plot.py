@@ -9,12 +9,21 @@ import matplotlib as mpl
 
 mpl.use("svg")
 mpl.rcParams["svg.hashsalt"] = "turns"
+mpl.rcParams["svg.fonttype"] = "none"
 mpl.rcParams["font.size"] = 9
+mpl.rcParams["font.family"] = "sans-serif"
+mpl.rcParams["font.sans-serif"] = ["DejaVu Sans", "Verdana", "sans-serif"]
 
 import matplotlib.pyplot as plt  # noqa: E402 - the backend is chosen first
 
 COLOURS = {"ours": "#0f766e", "livekit": "#9ca3af", "pipecat": "#d97706"}
 NAMES = {"ours": "ours", "livekit": "LiveKit Agents", "pipecat": "Pipecat"}
+
+
+def _label(value: float | None) -> str:
+    if value is None:
+        return "n/a"
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _bars(axes: Any, title: str, groups: dict[str, dict[str, float | None]]) -> None:
@@ -23,7 +32,7 @@ def _bars(axes: Any, title: str, groups: dict[str, dict[str, float | None]]) -> 
         places = [at + (number - 1) * 0.27 for at in range(len(groups))]
         values = [group.get(engine) for group in groups.values()]
         drawn = axes.bar(places, [value or 0 for value in values], 0.25, color=COLOURS[engine], label=NAMES[engine])
-        axes.bar_label(drawn, ["n/a" if value is None else f"{value:.3g}" for value in values], fontsize=7, padding=1)
+        axes.bar_label(drawn, [_label(value) for value in values], fontsize=7, padding=1)
     axes.set_xticks(range(len(groups)), list(groups))
     axes.set_title(title, fontsize=10, loc="left")
     axes.margins(y=0.15)
