@@ -32,6 +32,8 @@ class CallerSide:
         self.turn: OpenTurn | None = None
         """The turn that is open: there has been speech, or words, since the last was decided."""
         self.last_voice_s = -NEVER_S
+        self.hushed = True
+        """The last window of the VAD held no voice."""
         self.sound_s = 0.0
         """How long the present sound, or the last, has been voiced."""
         self._policy = policy
@@ -55,7 +57,8 @@ class CallerSide:
 
     def hear(self, probability: float, at_s: float) -> tuple[Signal, ...]:
         """Take a window of the VAD; return what it turned out to be the beginning of."""
-        if probability < (self._policy.silence_at if self.sounding else self._policy.voice_at):
+        self.hushed = probability < (self._policy.silence_at if self.sounding else self._policy.voice_at)
+        if self.hushed:
             return ()
         heard: tuple[Signal, ...] = ()
         if not self.sounding:

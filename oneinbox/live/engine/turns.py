@@ -32,8 +32,6 @@ from oneinbox.live.engine.turn_table import Agent, Caller, Signal
 from oneinbox.live.engine.utterance import DecidedTurn, OpenTurn, without_told
 from oneinbox.live.engine.waits import MOST_FAILURES, WAITING_FOR_WORDS, Waits
 
-EARLY_S = 0.06
-"""After this much silence a reply to words that are all final is prepared, before the speech is held to have paused."""
 MOST_SPECULATIONS = 4
 """Replies prepared for one turn before it is decided; after that the decision is waited for."""
 
@@ -294,7 +292,7 @@ class TurnMachine(Waits):
         ):
             return NEVER_S
         if self.caller is Caller.SPEAKING:  # a recogniser that ends utterances itself is ahead of the VAD
-            return max(turn.changed_s, self._caller.last_voice_s + EARLY_S)
+            return turn.changed_s if self._caller.hushed else NEVER_S
         return turn.changed_s + (self._settings.endpointing.stable_s if self._stt_owes else 0.0)
 
     def _decide(self, turn: OpenTurn) -> None:

@@ -2,8 +2,7 @@
 
 from oneinbox.live.engine import turn_events as ev
 from oneinbox.live.engine.turn_table import Agent
-from oneinbox.live.engine.turns import EARLY_S
-from tests.unit.engine.drive import Drive, begun, speaking
+from tests.unit.engine.drive import WINDOW_S, Drive, begun, speaking
 
 
 def test_a_reply_to_final_words_is_prepared_before_the_pause_is_sure() -> None:
@@ -21,7 +20,7 @@ def test_final_words_in_the_middle_of_speech_prepare_nothing() -> None:
     assert not drive.of(ev.Prepare)
     drive.voice(0.5)
     assert not drive.of(ev.Prepare)
-    drive.quiet(EARLY_S + 0.04)
+    drive.quiet(WINDOW_S)
     assert len(drive.of(ev.Prepare)) == 1
 
 
@@ -40,7 +39,7 @@ def test_a_partial_prepares_nothing_before_the_pause() -> None:
 def test_words_that_come_late_in_the_middle_of_a_sound_are_kept() -> None:
     """A typed turn closed the spoken one before its transcript came; the next sound has already begun."""
     drive = begun().voice(1.0).quiet(0.3).typed("two people")
-    drive.voice(0.032).final("at eight please")
+    drive.voice(WINDOW_S).final("at eight please")
     drive.quiet(1.0)
     drive.tell(ev.Settled(drive.now_s, drive.reply_id()))
     recorded = [order.text for order in drive.commands if isinstance(order, ev.RecordUser)]
@@ -51,7 +50,7 @@ def test_words_that_come_late_in_the_middle_of_a_sound_are_kept() -> None:
 def test_a_recogniser_that_fails_during_a_sound_does_not_set_the_agent_speaking_over_it() -> None:
     drive = speaking().voice(0.5).quiet(0.3)
     assert drive.machine.agent is Agent.YIELDED
-    drive.voice(0.032)
+    drive.voice(WINDOW_S)
     drive.tell(ev.SttFailed(drive.now_s, fatal=False, short_lived=True))
     assert drive.machine.agent is Agent.YIELDED
     _fades_to_speaking(drive)
