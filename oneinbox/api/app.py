@@ -34,6 +34,7 @@ from oneinbox.api.first_run import add_demo_agent
 from oneinbox.api.http.auth import Caller, Guard
 from oneinbox.api.http.context import LastResort, RequestId
 from oneinbox.api.http.cors import CrossOriginRoute
+from oneinbox.api.http.documented import ErrorAnswer
 from oneinbox.api.http.errors import answer_app_error, answer_http_error, answer_validation_error
 from oneinbox.api.http.own_origin import OwnOrigin
 from oneinbox.api.idempotency.store import IdempotencyStore
@@ -137,6 +138,7 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     app.include_router(webhook_routes(WebhookService(database, config, outbound), guard))
     app.include_router(usage_routes(UsageService(database), guard))
     app.include_router(audit_routes(AuditService(database), guard))
+    app.state.api_routes = tuple(app.routes)  # without the server's pages, which take every path
     app.add_exception_handler(AppError, answer_app_error)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(RequestValidationError, answer_validation_error)
@@ -163,7 +165,8 @@ def _health_routes(dispatcher: Dispatcher) -> APIRouter:
         return Health(status="draining" if dispatcher.draining else "ok", version=__version__)
 
     @router.get(
-        "/v1/health/ready", responses={503: {"description": "A new call would be refused; the error says why."}}
+        "/v1/health/ready",
+        responses={503: {"model": ErrorAnswer, "description": "A new call would be refused; the error says why."}},
     )
     async def ready() -> Health:
         """Say whether a new call would be taken, for a load balancer. Needs no key."""

@@ -12,7 +12,7 @@ from oneinbox.core.tokens import mint_participant_token
 from tests.support.api import BASE_URL, SESSION_SECRET, TOKEN_SECRET, Api, running_api
 
 OPEN = {
-    ("GET", "/v1/health"),
+    *(("GET", path) for path in ("/v1/health", "/v1/health/ready")),
     *(("POST", f"/v1/auth/{way}") for way in ("sign-in-link", "signup", "login")),
 }
 PAGES = {("POST", "/v1/web-calls/token")}
@@ -65,7 +65,7 @@ COVERED = {
     *((method, "/v1/api-keys") for method in ("GET", "POST")),
     *((method, "/v1/api-keys/{key_id}") for method in ("PATCH", "DELETE")),
     ("POST", "/v1/api-keys/{key_id}/rotate"),
-    ("GET", "/v1/health"),
+    *(("GET", path) for path in ("/v1/health", "/v1/health/ready")),
     ("POST", "/v1/web-calls/token"),
     ("POST", "/v1/calls/web"),
     ("GET", "/v1/calls"),
@@ -133,7 +133,17 @@ async def test_no_operation_is_open_by_mistake(api: Api) -> None:
         {"iss": "oneinbox-dashboard", "sub": "usr", "sid": "ses_nobody", "exp": 2**31}, SESSION_SECRET
     )
     flipped = api.key[:20] + ("A" if api.key[20] != "A" else "B") + api.key[21:]
+    people = {"Authorization": f"Bearer {await api.sign_in()}"}
+    dead = [(await api.client.post("/v1/api-keys", json={"name": "x"}, headers=people)).json() for _ in range(3)]
+    revoked, expired, paused = (f"Bearer {made['api_key']}" for made in dead)
+    paths = [f"/v1/api-keys/{made['id']}" for made in dead]
+    assert (await api.client.delete(paths[0], headers=people)).status_code == 204
+    for path, change in ((paths[1], {"expires_at": "2026-01-01T00:00:00Z"}), (paths[2], {"is_active": False})):
+        assert (await api.client.patch(path, json=change, headers=people)).status_code == 200
     credentials: dict[str, tuple[str | None, int]] = {
+        "revoked": (revoked, 401),
+        "expired": (expired, 401),
+        "paused": (paused, 401),
         "none": (None, 401),
         "empty": ("Bearer ", 401),
         "no scheme": (api.key, 401),
@@ -170,49 +180,108 @@ async def test_no_operation_is_open_by_mistake(api: Api) -> None:
     assert [await api.count(table) for table in ("agents", "models", "publishable_keys", "calls")] == before
 
 
-async def test_another_organisations_things_are_not_there(api: Api) -> None:
+SOURCE = {"file": ("hours.txt", b"We open at nine.", "text/plain")}
+
+
+async def things(api: Api) -> dict[str, str]:
+    """Return the id of one thing of each kind, by the name it has in paths; secret keys by ``secret_key_id``."""
     agent = await api.made("/v1/agents", name="Ann")
-    key = await api.made("/v1/publishable-keys", name="x", allowed_origins=["*"])
-    call = await api.made("/v1/calls/web", agent_id=agent["id"])
+    credential = await api.made("/v1/integrations", name="x", provider="deepgram", api_key="dg-0123456789")
     hook = await api.made("/v1/webhooks", name="x", url="https://hooks.example", events=["call.ended"])
-    attempts: list[tuple[str, str, Any]] = [
-        ("GET", f"/v1/agents/{agent['id']}", None),
-        ("PATCH", f"/v1/agents/{agent['id']}", {"name": "mine"}),
-        ("DELETE", f"/v1/agents/{agent['id']}", None),
-        ("GET", f"/v1/models/{agent['llm_id']}", None),
-        ("PATCH", f"/v1/models/{agent['llm_id']}", {"name": "mine"}),
-        ("DELETE", f"/v1/models/{agent['llm_id']}", None),
-        ("PATCH", f"/v1/publishable-keys/{key['id']}", {"name": "mine"}),
-        ("DELETE", f"/v1/publishable-keys/{key['id']}", None),
-        ("GET", f"/v1/webhooks/{hook['id']}", None),
-        ("PATCH", f"/v1/webhooks/{hook['id']}", {"name": "mine"}),
-        ("DELETE", f"/v1/webhooks/{hook['id']}", None),
-        ("POST", f"/v1/webhooks/{hook['id']}/rotate-secret", None),
-        ("POST", f"/v1/webhooks/{hook['id']}/test", None),
-        ("GET", f"/v1/webhooks/{hook['id']}/deliveries", None),
-        ("POST", f"/v1/webhooks/{hook['id']}/deliveries/whd_1/redeliver", None),
-        ("GET", f"/v1/calls/{call['id']}", None),
-        ("PATCH", f"/v1/calls/{call['id']}", {"outcome": "mine"}),
-        ("POST", f"/v1/calls/{call['id']}/stop", None),
-        ("DELETE", f"/v1/calls/{call['id']}", None),
-        ("POST", "/v1/calls/web", {"agent_id": agent["id"]}),
-    ]
-    for method, path, body in attempts:
-        answer = await api.client.request(method, path, headers=api.other_auth, json=body)
+    base = await api.ask("POST", "/v1/knowledge-bases/sources", files=SOURCE)
+    people = {"Authorization": f"Bearer {await api.sign_in()}"}
+    voice = {"provider": "deepgram", "provider_voice_id": "asteria", "name": "x", "credential_id": credential["id"]}
+    number = {"phone_number": "+4915112345678", "provider": "twilio", "agent_id": agent["id"]}
+    tool = {"type": "end_call", "name": "x", "description": "When all is said"}
+    return {
+        "agent_id": agent["id"],
+        "model_id": agent["llm_id"],
+        "key_id": (await api.made("/v1/publishable-keys", name="x", allowed_origins=["*"]))["id"],
+        "secret_key_id": (await api.client.post("/v1/api-keys", json={"name": "x"}, headers=people)).json()["id"],
+        "call_id": (await api.made("/v1/calls/web", agent_id=agent["id"]))["id"],
+        "webhook_id": hook["id"],
+        "delivery_id": "whd_1",
+        "kb_id": base.json()["knowledge_base_id"],
+        "source_id": base.json()["source"]["id"],
+        "job_id": base.json()["job"]["id"],
+        "credential_id": credential["id"],
+        "voice_id": (await api.made("/v1/voices/import", **voice))["id"],
+        "tool_id": (await api.made("/v1/tools", **tool))["id"],
+        "outcome_id": (await api.made("/v1/workspace/call-outcomes", label="Won"))["id"],
+        "number_id": (await api.made("/v1/phone-numbers", **number))["id"],
+    }
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "/v1/calls/{call_id}": {"outcome": "mine"},
+    "/v1/workspace/call-outcomes/{outcome_id}": {"label": "mine"},
+    "/v1/phone-numbers/{number_id}": {"friendly_name": "mine"},
+}
+
+
+def filled(path: str, ids: dict[str, str]) -> str:
+    """Put ids into a path of the document."""
+    if path.startswith("/v1/api-keys"):
+        ids = {**ids, "key_id": ids["secret_key_id"]}
+    return path.format(**ids)
+
+
+async def test_another_organisations_things_are_not_there(api: Api) -> None:
+    """Every operation with an id in its path, with another organisation's secret key or session."""
+    ids = await things(api)
+    nobody = dict.fromkeys(ids, "nobody_1")
+    before = [(await api.ask("GET", path)).json() for path in ("/v1/agents", "/v1/tools", "/v1/calls")]
+    other_person = {"Authorization": f"Bearer {await other_session(api)}"}
+    asked = 0
+    for method, path in sorted(COVERED):
+        if "{" not in path:
+            continue
+        asked += 1
+        arguments: dict[str, Any] = {"headers": other_person if (method, path) in PEOPLE else api.other_auth}
+        if path.endswith("/sources") and method == "POST":
+            arguments["files"] = SOURCE
+        elif path.endswith("/inbound-routing") and method == "POST":
+            arguments["json"] = {"agent_id": ids["agent_id"]}
+        elif method == "PATCH":
+            arguments["json"] = CHANGES.get(path, {"name": "mine"})
+        answer = await api.client.request(method, filled(path, ids), **arguments)
         assert answer.status_code == 404, (method, path, answer.text)
-        nobody = path.replace(path.split("/")[3], "nobody") if body is None or path.count("/") > 2 else path
-        if path.count("/") > 2 and "web" not in path:
-            unknown = await api.client.request(method, nobody, headers=api.other_auth, json=body)
-            assert unknown.json()["error"]["code"] == answer.json()["error"]["code"]
+        unknown = await api.client.request(method, filled(path, nobody), **arguments)
+        assert unknown.json()["error"]["code"] == answer.json()["error"]["code"], (method, path)
+        if method == "GET":  # it is there, for whose it is
+            assert (await api.ask("GET", filled(path, ids))).status_code == 200, path
+    assert asked > 45
+    assert [(await api.ask("GET", path)).json() for path in ("/v1/agents", "/v1/tools", "/v1/calls")] == before
+    called = await api.client.post("/v1/calls/web", headers=api.other_auth, json={"agent_id": ids["agent_id"]})
+    assert called.status_code == 404
     borrowed = await api.client.post(
-        "/v1/agents", headers=api.other_auth, json={"name": "x", "llm_id": agent["llm_id"]}
+        "/v1/agents", headers=api.other_auth, json={"name": "x", "llm_id": ids["model_id"]}
     )
     assert (borrowed.status_code, borrowed.json()["error"]["code"]) == (422, "model_not_found")
-    for path in ("/v1/agents", "/v1/models", "/v1/calls"):
-        assert (await api.client.get(path, headers=api.other_auth)).json()["total"] == 0
-    assert (await api.client.get("/v1/publishable-keys", headers=api.other_auth)).json() == []
     assert api.dispatcher.stopped == []
-    assert (await api.ask("GET", f"/v1/agents/{agent['id']}")).json() == agent
+
+
+async def test_no_list_shows_another_organisations_things(api: Api) -> None:
+    ids = await things(api)
+    person = {"Authorization": f"Bearer {await other_session(api)}"}
+    for method, path in sorted(COVERED - OPEN):
+        if method == "GET" and "{" not in path:
+            answer = await api.client.get(path, headers=person)
+            assert answer.status_code in (200, 422), (path, answer.text)  # 422: it needs a query
+            for name, thing in ids.items():
+                assert thing not in answer.text, (path, name)
+
+
+async def other_session(api: Api) -> str:
+    """Sign the other organisation's owner in; returns the session's token."""
+    link = await create_sign_in_link(api.database)
+    async with api.database.write() as rows:
+        await rows.execute(
+            text("UPDATE sign_in_links SET user_id = 'usr_other', org_id = 'org_other' WHERE used_at IS NULL")
+        )
+    answer = await api.client.post("/v1/auth/sign-in-link", json={"token": link.token})
+    api.client.cookies.clear()
+    return answer.json()["access_token"]
 
 
 async def test_a_switched_off_secret_key_is_nobodys(api: Api) -> None:

@@ -42,6 +42,29 @@ async def test_every_error_has_the_same_body(api: Api) -> None:
         assert len(answer.text) < 2000
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v1/agents", "GET, POST"),
+        ("OPTIONS", "/v1/agents/agt_1", "DELETE, GET, PATCH"),
+        ("TRACE", "/v1/knowledge-bases/kb_1/sources", "GET, POST"),
+        ("DELETE", "/v1/auth/login", "POST"),
+    ],
+)
+async def test_a_wrong_method_is_told_every_right_one(api: Api, method: str, path: str, allowed: str) -> None:
+    answer = await api.ask(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+@pytest.mark.parametrize("at", [0, 1_700_000_000, 1.5, True, "1700000000", "2026-01-31", "2026-01-31T09:30:00", []])
+async def test_a_number_is_no_date(api: Api, at: Any) -> None:
+    """Nobody could tell seconds from milliseconds."""
+    key = await api.made("/v1/publishable-keys", name="x", allowed_origins=["*"])
+    for method, path in (("POST", "/v1/publishable-keys"), ("PATCH", f"/v1/publishable-keys/{key['id']}")):
+        answer = await api.ask(method, path, json={"name": "x", "allowed_origins": ["*"], "expires_at": at})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (422, "expires_at"), answer.text
+
+
 async def test_a_body_that_does_not_fit_keeps_fastapis_list(api: Api) -> None:
     answer = await api.ask("POST", "/v1/agents", json={"tts": {"speed": 9, "x": "secret-value"}, "emotions": "yes"})
     detail = answer.json()["detail"]

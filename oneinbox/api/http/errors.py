@@ -9,13 +9,14 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Match
 
 from oneinbox.api.http.rate import LimitReachedError, limit_headers
 from oneinbox.core.errors import AppError, ErrorKind
@@ -31,6 +32,7 @@ _STATUS = {
     ErrorKind.UNAVAILABLE: 503,
     ErrorKind.INTERNAL: 500,
 }
+_METHODS = "DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"
 _MAX_SHOWN = 200
 _MAX_DETAILS = 20
 _DEFAULT_RETRY_S = 5
@@ -97,11 +99,23 @@ async def answer_http_error(request: Request, error: Exception) -> JSONResponse:
     else:
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
     headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_allowed_methods(request)) or headers.get("Allow", "")
     if error.status_code == 413:
         headers["Connection"] = "close"  # the rest of the body stays unread
     return error_response(
         error.status_code, code, str(error.detail), request_id=request_id_of(request), headers=headers
     )
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Every method of the path (RFC 9110, 10.2.1). The routing itself names only those of the first route that fits."""
+    routes: Sequence[BaseRoute] = getattr(request.app.state, "api_routes", ())
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def answer_validation_error(request: Request, error: Exception) -> JSONResponse:

@@ -106,7 +106,8 @@ def _representable(at: datetime) -> datetime:
 
 def _written_out(value: Any) -> Any:
     """Refuse what is only a number: nobody could tell seconds from milliseconds."""
-    if isinstance(value, str) and not _RFC3339.fullmatch(value):
+    written = isinstance(value, datetime) or (isinstance(value, str) and _RFC3339.fullmatch(value))
+    if not written:
         raise PydanticCustomError("no_instant", "write date, time and zone out: 2026-01-31T09:30:00Z")
     return value
 
