@@ -35,7 +35,7 @@ def check(outcome: Outcome) -> None:
 def check_end(outcome: Outcome) -> None:
     """The call ends once, for a reason that was there."""
     turns, reason = outcome.scene.turns, outcome.reason
-    lasted_s = outcome.ended_s - outcome.started_s
+    lasted_s = outcome.decided_s - outcome.started_s
     assert lasted_s <= turns.max_duration_s + 0.1
     match reason:
         case EndReason.SILENCE_TIMEOUT:
@@ -46,7 +46,7 @@ def check_end(outcome: Outcome) -> None:
 
             reminders = {at + 1 for at, text in enumerate(outcome.scene.tts.sentences) if text == LINES[Line.REMINDER]}
             sounds += [frame[0] for frame in outcome.playout.frames if frame[1] not in reminders][-1:]
-            quiet_s = outcome.ended_s - max([s for s in sounds if s <= outcome.ended_s], default=outcome.started_s)
+            quiet_s = outcome.decided_s - max([s for s in sounds if s <= outcome.decided_s], default=outcome.started_s)
             assert quiet_s >= min(turns.silence_timeout_s, lasted_s) - 0.3, quiet_s
         case EndReason.MAX_DURATION:
             assert lasted_s >= turns.max_duration_s - 0.1
