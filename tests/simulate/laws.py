@@ -7,7 +7,7 @@ from oneinbox.live.engine.barge_in import BargeIn
 from oneinbox.live.engine.endpointing import Endpointing
 from oneinbox.live.engine.turn_events import Line
 from tests.simulate.callers import HANG_UPS, REPLIES
-from tests.support.conversation import LINES, OWN_LINES, Caller, Outcome
+from tests.support.conversation import LINES, OWN_LINES, Outcome
 from tests.support.scripted import heard_right
 
 _FAILURES = {EndReason.STT_FAILED: "stt", EndReason.LLM_FAILED: "llm", EndReason.TTS_FAILED: "tts"}
@@ -101,17 +101,18 @@ def check_heard_truth(outcome: Outcome) -> None:
 
 def check_stopped_by_words_alone(outcome: Outcome) -> None:
     """Only words stop the agent for good; what is not stopped is said to its end, once."""
-    started_s = outcome.started_s
-    words_s = [at_s - started_s for at_s, _ in [*outcome.caller.words, *outcome.caller.typed]]
-    replies = [message for message in outcome.messages if message.role is Role.AGENT]
     finals = [(at_s, caption.text) for at_s, caption in outcome.page.captions if caption.from_agent and caption.final]
     whole = [*(" ".join(reply.split()) for reply in REPLIES), *OWN_LINES, outcome.scene.first_message or ""]
-    for message in replies:
+    last = max((at for at, message in enumerate(outcome.messages) if message.role is Role.AGENT), default=0)
+    for at, message in enumerate(outcome.messages):
+        if message.role is Role.USER:
+            continue
         if message.interrupted:
-            until_s = next(at_s for at_s, text in reversed(finals) if message.content in text) - started_s + 0.001
-            words = any(message.start_s - 3.0 <= at_s <= until_s + Caller.WORD_S for at_s in words_s)
-            assert words or any(stage == "stt" for stage, _ in outcome.faults), message
-        elif not outcome.faults and message is not replies[-1]:
+            cut_s = next(at_s for at_s, text in reversed(finals) if message.content in text) - outcome.started_s
+            words = outcome.messages[at + 1 :][:1]
+            by_words = any(one.role is Role.USER and one.start_s <= cut_s + 0.1 for one in words)
+            assert by_words or any(stage == "stt" for stage, _ in outcome.faults), message
+        elif not outcome.faults and at != last:
             assert any(text and message.content.endswith(text) for text in whole), message
 
 
