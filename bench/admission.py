@@ -22,7 +22,8 @@ WARM_UP_S, SETTLE_S, WATCH_S = 6.0, 0.7, 10.0
 
 def scrape(server: RunningServer) -> tuple[dict[str, float], float]:
     """Return the ticks at or below each bound, and the worker's CPU time in seconds."""
-    late, cpu_s = {}, 0.0
+    late: dict[str, float] = {}
+    cpu_s = 0.0
     for family in text_string_to_metric_families(httpx.get(f"{server.url}/metrics", timeout=20).text):
         for sample in family.samples:
             if sample.name == "oneinbox_tick_lateness_seconds_bucket":

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from bench.api.sampler import Sampler
+from bench.sampler import Sampler
 from oneinbox.api.app import create_app
 from oneinbox.api.config import ApiConfig
 from oneinbox.api.db.database import open_database

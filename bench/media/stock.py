@@ -6,28 +6,28 @@ Signalling, sockets and clients are the very same; only what carries the audio d
 import asyncio
 import fractions
 import time
-from typing import Any
+from typing import Any, cast
 
-import aioice.ice
 import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 from livekit.protocol import rtc
 
+from bench.media.loopback import stay_on_loopback
 from oneinbox.core.link import MediaSettings
+from oneinbox.core.load import Traffic
 from oneinbox.core.tasks import TaskScope
 from oneinbox.live.media.embedded import EmbeddedMedia, signalling
 from oneinbox.live.media.embedded.leg import EmbeddedLeg
 from oneinbox.live.media.embedded.names import RoomNames
-from oneinbox.live.media.embedded.peer import PeerEvents
+from oneinbox.live.media.embedded.peer import PeerEvents, Timing
 from oneinbox.live.media.embedded.session import SignalSession
 
 _RATE_HZ = 48_000
 _FRAME_SAMPLES = _RATE_HZ // 50
 
-# aiortc offers every address of the machine but loopback; the benchmark stays on loopback
-aioice.ice.get_host_addresses = lambda **_: ["127.0.0.1"]
+stay_on_loopback()
 
 
 class _Voice(MediaStreamTrack):
@@ -70,7 +70,12 @@ class StockPeer:
         sender._track_id = names.agent_track_sid
         self._pc.on("track", self._on_track)
         self._pc.on("connectionstatechange", self._on_state)
-        self.up = False
+        self.up = self.down = False
+        self.timing = Timing(asyncio.get_running_loop().time())
+        self.traffic = Traffic()
+        self.round_trips_s: list[float] = []
+        self.reception = self.reported = self.jitter_s = self.transport = None
+        self.path_changes = 0
 
     async def answer(self, session: SignalSession, offer: rtc.SessionDescription) -> None:
         await self._pc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
@@ -100,13 +105,18 @@ class StockPeer:
     async def _listen(self, track: MediaStreamTrack) -> None:
         try:
             while True:
-                frame: Any = await track.recv()
+                frame = cast(AudioFrame, await cast(Any, track).recv())  # what a track of sound gives
                 # 48 kHz stereo as it comes: the 16 kHz mono that speech recognition wants would cost extra
                 self._events.on_audio(bytes(frame.samples // 3 * 2))
         except MediaStreamError:
             pass
 
-    def is_alive(self, _now_s: float) -> bool:
+    def is_alive(self, now_s: float) -> bool:
+        del now_s
+        return self.up
+
+    def is_sending(self, now_s: float) -> bool:
+        del now_s
         return self.up
 
     def start_filling(self, now_s: float) -> None:

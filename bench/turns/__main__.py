@@ -87,7 +87,11 @@ class Bench:
             with ThreadPoolExecutor(2) as pool:
                 cores = [core, max(0, core - 1)]
                 for one, other in zip(pairs[::2], pairs[1::2], strict=True):
-                    list(pool.map(lambda job: self.run(*job[0], 1, core=job[1]), zip((one, other), cores, strict=True)))
+                    jobs = [
+                        pool.submit(self.run, *pair, 1, core=at) for pair, at in zip((one, other), cores, strict=True)
+                    ]
+                    for job in jobs:
+                        job.result()
         for calls in (size for size in sizes if size > 1):
             if ("harness", "-", calls) not in self.figures:
                 self.run("harness", "-", calls, core=core, share=0.4)
@@ -135,6 +139,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         speech.make(Path(folder))
         bench = Bench(Path(folder), options.seconds, runs)
+        results: dict[str, Any] = {}
         for number in range(options.rounds):
             order = options.engines[number % len(options.engines) :] + options.engines[: number % len(options.engines)]
             print(f"round {number + 1}: {', '.join(order)}; load {os.getloadavg()[0]:.1f}", flush=True)

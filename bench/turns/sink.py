@@ -58,7 +58,7 @@ class PacedSink:
         if self._paused:
             return
         if len(self._queue) >= FRAME_BYTES:
-            level = script.level(self._queue[:FRAME_BYTES])
+            level = script.level(bytes(self._queue[:FRAME_BYTES]))
             del self._queue[:FRAME_BYTES]
             self._played_s += FRAME_S
             self._heard.play(FRAME_S, level)

@@ -26,7 +26,7 @@ class MediaClient:
         self.resumed = 0
         """How often it came back, whether by resuming or by joining again."""
         self.disconnected: int | None = None
-        self._heard: list[np.ndarray] = []
+        self._heard: list[Samples] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._source: rtc.AudioSource | None = None
 
