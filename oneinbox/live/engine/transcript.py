@@ -62,8 +62,9 @@ def heard_sentences(sentences: Sequence[Spoken], played_samples: int) -> list[st
             heard.append(sentence.text)
         else:
             length = sentence.samples if sentence.whole else _estimated_samples(sentence, sentences)
-            timed = sentence.timed_part(played_samples)
-            heard.append(_cut(sentence.text, played_samples / max(1, length)) if timed is None else timed)
+            played = min(played_samples, sentence.samples)  # one that broke off may have others behind it
+            timed = sentence.timed_part(played)
+            heard.append(_cut(sentence.text, played / max(1, length)) if timed is None else timed)
         played_samples -= sentence.samples
     return heard
 

@@ -34,7 +34,7 @@ def test_a_sentence_still_arriving_is_measured_by_the_pace_so_far() -> None:
     whole = Spoken("a" * 10, 10 * 1000, whole=True)
     arriving = Spoken("bbbb bbbb bbbb bbbb ", 5000)  # 20 characters: 20000 samples at this pace
     assert heard_text([whole, arriving], 10_000 + 5000) == "aaaaaaaaaa bbbb"
-    assert heard_text([Spoken("bbbb bbbb", 100)], 5 * SAMPLES_PER_CHARACTER) == "bbbb"
+    assert heard_text([Spoken("bbbb bbbb", 5 * SAMPLES_PER_CHARACTER)], 5 * SAMPLES_PER_CHARACTER) == "bbbb"
 
 
 def test_a_language_without_spaces_is_cut_at_the_character() -> None:
@@ -87,3 +87,13 @@ def test_timings_that_do_not_reach_so_far_are_no_help() -> None:
     assert heard_text([sentence], int(0.5 * 24_000)) == heard_text(
         [Spoken("one two three four", 96_000, whole=True)], 12_000
     )
+
+
+def test_a_sentence_that_broke_off_is_not_lengthened_by_what_followed_it() -> None:
+    second = SPOKEN_RATE_HZ
+    sentences = [
+        Spoken("One moment, please.", second, whole=True),
+        Spoken("Thank you for waiting, just a little longer.", second // 2),
+        Spoken("It is ten.", second, whole=True),
+    ]
+    assert heard_text(sentences, 5 * second // 2) == "One moment, please. Thank It is ten."
