@@ -168,7 +168,16 @@ class Caller:
         )
 
     async def wait_until_quiet(self, quiet_s: float = 0.6, limit_s: float = 30.0) -> None:
-        """Return when the agent has been silent for ``quiet_s``."""
+        """Return when the agent has been silent for ``quiet_s`` and does not say that it is still speaking.
+
+        On a busy machine a voice may be late with the rest of a sentence.
+        """
         await self.wait(
-            lambda: self.heard and self.loudness(time.monotonic() - quiet_s) < 0.003, limit_s, "the agent's silence"
+            lambda: (
+                self.heard
+                and self.loudness(time.monotonic() - quiet_s) < 0.003
+                and (not self.states or self.states[-1] != "speaking")
+            ),
+            limit_s,
+            "the agent's silence",
         )

@@ -121,7 +121,7 @@ def test_a_page_may_be_reloaded_before_its_first_join_is_through(server: Running
         )
         page.reload()
         wait_active(page, WAIT_LIMIT_S)
-        assert server.json("GET", f"/v1/calls/{made['id']}")["status"] == "in_progress"
+        server.wait_for_call(made["id"], status=("in_progress",))
         page.evaluate("oi.stop()")
         server.wait_for_call(made["id"])
 
