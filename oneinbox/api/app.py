@@ -1,7 +1,7 @@
 """The API as one FastAPI application. The server adds its pages and sockets to it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from fastapi import APIRouter, FastAPI
@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from oneinbox import __version__
 from oneinbox.api.accounts.routes import account_routes, organisation_routes
@@ -101,6 +101,7 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
         description=_DESCRIPTION,
         docs_url=None,  # its page would load scripts from a foreign host
         redoc_url=None,
+        openapi_url=None,  # written by a thread, see below: it takes a good part of a second
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
@@ -138,6 +139,7 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     app.include_router(webhook_routes(WebhookService(database, config, outbound), guard))
     app.include_router(usage_routes(UsageService(database), guard))
     app.include_router(audit_routes(AuditService(database), guard))
+    app.add_api_route("/openapi.json", _document_route(app), include_in_schema=False)
     app.state.api_routes = tuple(app.routes)  # without the server's pages, which take every path
     app.add_exception_handler(AppError, answer_app_error)
     app.add_exception_handler(HTTPException, answer_http_error)
@@ -154,6 +156,14 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
 def _operation_id(route: APIRoute) -> str:
     """What generated clients call the operation: the function's own name."""
     return route.name
+
+
+def _document_route(app: FastAPI) -> Callable[[], JSONResponse]:
+    def openapi_document() -> JSONResponse:
+        """The OpenAPI document. Not a coroutine: making it would hold up every other request."""
+        return JSONResponse(app.openapi())
+
+    return openapi_document
 
 
 def _health_routes(dispatcher: Dispatcher) -> APIRouter:

@@ -56,6 +56,33 @@ async def test_a_wrong_method_is_told_every_right_one(api: Api, method: str, pat
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
+@pytest.mark.parametrize(
+    ("body", "param", "said"),
+    [
+        ({"type": "api"}, "type", "'api_call', 'transfer_call'"),
+        ({}, "type", "required"),
+        ({"type": "end_call"}, "name", "required"),
+        (
+            {"type": "api_call", "name": "x", "description": "x", "url": "https://a.example", "method": "GET"}
+            | {"parameters": [{"name": "order", "type": "string"}]},
+            "parameters.0.description",
+            "required",
+        ),
+        (
+            {"type": "send_email", "name": "x", "description": "x", "messaging_config": {"to": 1}},
+            *("messaging_config.to", ""),
+        ),
+    ],
+)
+async def test_a_fault_is_where_it_was_sent(api: Api, body: dict[str, Any], param: str, said: str) -> None:
+    """What kind of tool the body was taken for stands nowhere in it, so it is no part of the place."""
+    answer = await api.ask("POST", "/v1/tools", json=body)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (422, param), error
+    assert said in error["message"]
+    assert answer.json()["detail"][0]["loc"] == ["body", *(int(p) if p.isdigit() else p for p in param.split("."))]
+
+
 @pytest.mark.parametrize("at", [0, 1_700_000_000, 1.5, True, "1700000000", "2026-01-31", "2026-01-31T09:30:00", []])
 async def test_a_number_is_no_date(api: Api, at: Any) -> None:
     """Nobody could tell seconds from milliseconds."""

@@ -193,7 +193,11 @@ def invalid_key() -> AppError:
 
 def session_required() -> AppError:
     """Return the error for a key where a person is needed."""
-    return AppError("session_required", "this is for a signed-in person: a secret key is nobody", ErrorKind.FORBIDDEN)
+    return AppError(
+        "session_required",
+        "this is for a signed-in person: send the `access_token` of POST /v1/auth/login, not a secret key",
+        ErrorKind.FORBIDDEN,
+    )
 
 
 def _session_ended() -> AppError:

@@ -94,18 +94,20 @@ async def answer_http_error(request: Request, error: Exception) -> JSONResponse:
     """Answer what the routing refuses: no such path, wrong method, and :class:`HttpRefusal`."""
     if not isinstance(error, HTTPException):
         raise error
+    status, message = error.status_code, str(error.detail)
+    headers = dict(error.headers or {})
     if isinstance(error, HttpRefusal):
         code = error.code
+    elif status not in (404, 405):
+        code = "bad_request"
+    elif allowed := ", ".join(_allowed_methods(request)):
+        status, code, message = 405, "method_not_allowed", f"this path takes {allowed}"
+        headers["Allow"] = allowed
     else:
-        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
-    headers = dict(error.headers or {})
-    if error.status_code == 405:
-        headers["Allow"] = ", ".join(_allowed_methods(request)) or headers.get("Allow", "")
-    if error.status_code == 413:
+        status, code, message = 404, "not_found", "there is no such path: /openapi.json lists those that there are"
+    if status == 413:
         headers["Connection"] = "close"  # the rest of the body stays unread
-    return error_response(
-        error.status_code, code, str(error.detail), request_id=request_id_of(request), headers=headers
-    )
+    return error_response(status, code, message, request_id=request_id_of(request), headers=headers)
 
 
 def _allowed_methods(request: Request) -> list[str]:
@@ -122,7 +124,7 @@ async def answer_validation_error(request: Request, error: Exception) -> JSONRes
     """Answer a request that does not fit its schema, naming the field."""
     if not isinstance(error, RequestValidationError):
         raise error
-    faults = [_fault(item) for item in error.errors()[:_MAX_DETAILS]]
+    faults = [_fault({**item, "loc": _place(item, error.body)}) for item in error.errors()[:_MAX_DETAILS]]
     first = faults[0]
     param = _param(first["loc"])
     message = f"{param}: {first['msg']}" if param else str(first["msg"])
@@ -148,8 +150,32 @@ def _fault(item: Mapping[str, Any]) -> dict[str, Any]:
     return fault
 
 
+def _place(item: Mapping[str, Any], body: object) -> list[str | int]:
+    """Where the fault is in what was sent. Pydantic also writes which kind of thing it took the body for: that goes."""
+    place: list[str | int] = []
+    here = body
+    loc: Sequence[str | int] = item["loc"]
+    for number, part in enumerate(loc):
+        if number and isinstance(here, dict) and part not in here and number < len(loc) - 1:
+            continue
+        place.append(part)
+        if number:
+            inner = isinstance(here, dict | list)
+            try:
+                here = cast("Any", here)[part] if inner else None
+            except (KeyError, IndexError, TypeError):
+                here = None
+    if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        place.append(str(item["ctx"]["discriminator"]).strip("'"))
+    return place
+
+
 def _message(item: Mapping[str, Any]) -> str:
     match item["type"]:
+        case "union_tag_invalid":
+            return f"this has to be one of {item['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            return "this field is required"
         case "extra_forbidden":
             return "this field is not known here: remove it, or correct its name"
         case "missing":
