@@ -1,7 +1,7 @@
 """The API as one FastAPI application. The server adds its pages and sockets to it."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from fastapi import APIRouter, FastAPI
@@ -140,7 +140,7 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     app.include_router(usage_routes(UsageService(database), guard))
     app.include_router(audit_routes(AuditService(database), guard))
     app.add_api_route("/openapi.json", _document_route(app), include_in_schema=False)
-    app.state.api_routes = tuple(app.routes)  # without the server's pages, which take every path
+    app.state.api_routes = list(_routes_of(app.router))  # without the server's pages, which take every path
     app.add_exception_handler(AppError, answer_app_error)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(RequestValidationError, answer_validation_error)
@@ -156,6 +156,14 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
 def _operation_id(route: APIRoute) -> str:
     """What generated clients call the operation: the function's own name."""
     return route.name
+
+
+def _routes_of(router: APIRouter) -> Iterator[APIRoute]:
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            yield route
+        elif isinstance(inner := getattr(route, "original_router", None), APIRouter):
+            yield from _routes_of(inner)
 
 
 def _document_route(app: FastAPI) -> Callable[[], JSONResponse]:

@@ -72,7 +72,7 @@ COVERED = {
     ("GET", "/v1/calls/cursor"),
     ("GET", "/v1/calls/{call_id}"),
     ("PATCH", "/v1/calls/{call_id}"),
-    ("POST", "/v1/calls/{call_id}/stop"),
+    *(("POST", f"/v1/calls/{{call_id}}/{what}") for what in ("stop", "say", "context", "message")),
     ("DELETE", "/v1/calls/{call_id}"),
     *((method, "/v1/webhooks") for method in ("GET", "POST")),
     ("GET", "/v1/webhooks/call-secret"),
@@ -240,6 +240,8 @@ async def test_another_organisations_things_are_not_there(api: Api) -> None:
         arguments: dict[str, Any] = {"headers": other_person if (method, path) in PEOPLE else api.other_auth}
         if path.endswith("/sources") and method == "POST":
             arguments["files"] = SOURCE
+        elif path.endswith(("/say", "/context", "/message")):
+            arguments["json"] = {"text": "mine"}
         elif path.endswith("/inbound-routing") and method == "POST":
             arguments["json"] = {"agent_id": ids["agent_id"]}
         elif method == "PATCH":

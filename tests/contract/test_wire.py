@@ -49,6 +49,8 @@ async def test_every_error_has_the_same_body(api: Api) -> None:
         ("OPTIONS", "/v1/agents/agt_1", "DELETE, GET, PATCH"),
         ("TRACE", "/v1/knowledge-bases/kb_1/sources", "GET, POST"),
         ("DELETE", "/v1/auth/login", "POST"),
+        ("PUT", "/v1/calls/web", "POST"),  # not a call with this id
+        ("PUT", "/v1/phone-numbers/search", "GET"),
     ],
 )
 async def test_a_wrong_method_is_told_every_right_one(api: Api, method: str, path: str, allowed: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 from sqlalchemy import text, update
 
 from oneinbox.api.accounts.service import create_sign_in_link
@@ -106,6 +107,7 @@ class Api:
     database: Database
     dispatcher: FakeDispatcher
     recorder: Recorder
+    app: FastAPI
     client: httpx.AsyncClient
     first: FirstRun
     key: str
@@ -263,6 +265,7 @@ async def running_api(data_dir: Path, **changes: Any) -> AsyncGenerator[Api, Non
                     database=database,
                     dispatcher=dispatcher,
                     recorder=Recorder(database),
+                    app=app,
                     client=client,
                     first=first,
                     key=template.key,

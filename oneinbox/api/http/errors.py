@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import BaseRoute, Match
+from starlette.routing import Match
 
 from oneinbox.api.http.rate import LimitReachedError, limit_headers
 from oneinbox.core.errors import AppError, ErrorKind
@@ -32,7 +33,6 @@ _STATUS = {
     ErrorKind.UNAVAILABLE: 503,
     ErrorKind.INTERNAL: 500,
 }
-_METHODS = "DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"
 _MAX_SHOWN = 200
 _MAX_DETAILS = 20
 _DEFAULT_RETRY_S = 5
@@ -111,13 +111,14 @@ async def answer_http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """Every method of the path (RFC 9110, 10.2.1). The routing itself names only those of the first route that fits."""
-    routes: Sequence[BaseRoute] = getattr(request.app.state, "api_routes", ())
-    return [
-        method
-        for method in _METHODS
-        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
-    ]
+    """Every method of the path (RFC 9110, 10.2.1). The routing itself names only those of the first route that fits.
+
+    A path that is written out (``/v1/calls/web``) is not also one with an id in it (``/v1/calls/{call_id}``).
+    """
+    routes: list[APIRoute] = getattr(request.app.state, "api_routes", [])
+    fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    written_out = [route for route in fitting if route.path == request.scope["path"]]
+    return sorted({method for route in written_out or fitting for method in route.methods or ()})
 
 
 async def answer_validation_error(request: Request, error: Exception) -> JSONResponse:
