@@ -30,6 +30,9 @@ Authorization = "Bearer {session}"
 [checks.positive_data_acceptance]
 # What a schema cannot say: an id that is nobody's, a limit that is reached, a thing that others use.
 expected-statuses = ["2xx", "401", "403", "404", "409", "422", "429", "503"]
+[checks.negative_data_rejection]
+# 413: what is too long for its field may be too long for a body first.
+expected-statuses = ["400", "401", "403", "404", "405", "409", "413", "415", "422", "429", "503"]
 [[operations]]
 include-path = "/v1/web-calls/token"
 headers = {{ Authorization = "Bearer {page_key}", Origin = "https://a.example" }}
