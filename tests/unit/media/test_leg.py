@@ -9,7 +9,7 @@ from livekit.protocol import models, rtc
 
 from oneinbox.live.engine.ports import Caption
 from oneinbox.live.media.embedded.attendance import JOINING_GRACE_S
-from oneinbox.live.media.embedded.leg import MUTED_START_S
+from oneinbox.live.media.embedded.microphone import MUTED_START_S
 from oneinbox.live.media.embedded.peer import Peer
 from oneinbox.live.worker import REJOIN_TOKEN_TTL_S
 from tests.support.media_offers import FULL

@@ -1,5 +1,7 @@
 """Whether a client is still there, away for a while, or gone for good."""
 
+from oneinbox.live.media.leg import AbsenceListener, LegListener
+
 JOINING_GRACE_S = 10.0
 """How long a client may be away that never had two-way audio."""
 
@@ -39,3 +41,24 @@ class Attendance:
         else:
             return False
         return now_s - since_s >= grace_s
+
+
+class Presence:
+    """Whether the client hears and is heard at this moment, from its first being there on; the listener is told of changes."""
+
+    def __init__(self, listener: LegListener) -> None:
+        self._listener = listener
+        self.here = False
+        """False before :meth:`begin`."""
+
+    def begin(self) -> None:
+        """It is there for the first time."""
+        self.here = True
+
+    def note(self, *, here: bool) -> None:
+        """It is there, or not, at this moment."""
+        if here is self.here:
+            return
+        self.here = here
+        if isinstance(self._listener, AbsenceListener):
+            (self._listener.on_back if here else self._listener.on_away)()

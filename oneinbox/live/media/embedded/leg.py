@@ -24,23 +24,23 @@ from oneinbox.live.audio.playout import PlayoutQueue
 from oneinbox.live.audio.tape import Heard, Tape
 from oneinbox.live.engine.ports import Caption
 from oneinbox.live.media.embedded import signalling
-from oneinbox.live.media.embedded.attendance import Attendance
+from oneinbox.live.media.embedded.attendance import Attendance, Presence
 from oneinbox.live.media.embedded.line import Line
-from oneinbox.live.media.embedded.names import RoomNames, new_names, new_sid
+from oneinbox.live.media.embedded.microphone import Microphone
+from oneinbox.live.media.embedded.names import RoomNames
 from oneinbox.live.media.embedded.page import PageLine
 from oneinbox.live.media.embedded.pair import PeerPair, hung_up
 from oneinbox.live.media.embedded.peer import Answer, Peer, PeerEvents
 from oneinbox.live.media.embedded.quality import QualityWatch
+from oneinbox.live.media.embedded.roster import Roster
 from oneinbox.live.media.embedded.session import SignalSession
 from oneinbox.live.media.embedded.sound import SoundLine
 from oneinbox.live.media.embedded.ticker import Ticker
 from oneinbox.live.media.embedded.turn import servers_for
-from oneinbox.live.media.leg import AbsenceListener, LegListener, MediaLeg, RpcCode, RpcError
+from oneinbox.live.media.leg import LegListener, MediaLeg, RpcCode, RpcError
 
 _log = logging.getLogger(__name__)
 
-MUTED_START_S = 3.0
-"""A microphone that is published muted may send nothing: the call starts without it after this."""
 _MOST_SECTIONS_ASKED = 3
 _WATCH_EVERY_TICKS = 50
 _QUALITY_EVERY_TICKS = 150
@@ -73,27 +73,21 @@ class EmbeddedLeg(MediaLeg):
         self._make_peer = make_peer
         self._make_pair = make_pair
         self._on_closed = on_closed
-        self._names = new_names(room_name, identity, agent_name)
+        self._roster = Roster(room_name, identity, agent_name)
         self._tasks = TaskScope(f"leg {room_name}")
         self._closing: list[asyncio.Task[None]] = []
         """Peers on their way out: not to be cut short."""
         self._queue = PlayoutQueue()
-        self._page = PageLine(listener, lambda: self._names, self._tasks.spawn)
-        self._said_of_itself = signalling.SelfDescription()
+        self._page = PageLine(listener, lambda: self._roster.names, self._tasks.spawn)
         self._quality = QualityWatch()
-        self._attributes: dict[str, str] = {}
-        self._info_version = 1
         self._burned: set[str] = set()
         self._session: SignalSession | None = None
         self._peer: Peer | PeerPair | None = None
-        self._microphone: models.TrackInfo | None = None
-        self._sends = False  # whether the latest offer has the microphone in it
-        self._published_at_s = 0.0
+        self._microphone = Microphone()
         self._sections_asked = 0
         self._joined = self._active = self._left = False
-        self._heard = False
         self._attendance = Attendance(grace_s)
-        self._present = False  # active, and to be heard and spoken to at this moment
+        self._presence = Presence(listener)
         self.line = Line(ticker)
         self._sound = SoundLine(listener)
         self._ticks = 0
@@ -107,15 +101,14 @@ class EmbeddedLeg(MediaLeg):
 
     def show_caption(self, caption: Caption) -> None:
         """Show or replace a stretch of transcript."""
-        sid = None if self._microphone is None else self._microphone.sid
-        self._page.show_caption(caption, sid)
+        published = self._microphone.info
+        self._page.show_caption(caption, None if published is None else published.sid)
 
     def set_attributes(self, attributes: Mapping[str, str]) -> None:
         """Merge into the agent's participant attributes."""
-        self._attributes.update(attributes)
-        self._info_version += 1
+        self._roster.set_attributes(attributes)
         if self._session is not None:
-            self._session.send(signalling.update(self._agent_info()))
+            self._session.send(signalling.update(self._roster.agent()))
 
     def send_event(self, kind: str, data: Mapping[str, Any]) -> None:
         """Send an event of topic ``oi.event`` to the page."""
@@ -179,7 +172,7 @@ class EmbeddedLeg(MediaLeg):
         """
         self._closing = [task for task in self._closing if not task.done()]
         self._drop_connection(models.DUPLICATE_IDENTITY)
-        self._names = self._names._replace(user_sid=new_sid("PA"))
+        self._roster.user_joined()
         self._session = session
         moved = self._on_moved if dual else None
         page = self._page
@@ -187,11 +180,12 @@ class EmbeddedLeg(MediaLeg):
             self._on_up, _ignore, self._on_audio, page.receive, page.attach, on_moved=moved, on_heard=self._on_heard
         )
         self._sections_asked = 0
-        self._peer = self._make_pair(self._names, events) if dual else self._make_peer(self._names, events)
+        names = self._roster.names
+        self._peer = self._make_pair(names, events) if dual else self._make_peer(names, events)
         self.line.joined(self._peer)
         self._ticker.add(self)
-        infos = self._user_info(), self._agent_info()
-        session.send(signalling.join_response(self._names, *infos, self._ice_servers_now(), dual=dual))
+        infos = self._user_info(), self._roster.agent()
+        session.send(signalling.join_response(names, *infos, self._ice_servers_now(), dual=dual))
         self._offer_voice(session)
         if join.HasField("publisher_offer"):
             self.offered(session, join.publisher_offer)
@@ -206,7 +200,7 @@ class EmbeddedLeg(MediaLeg):
 
     def can_resume(self, participant_sid: str, *, dual: bool) -> bool:
         """Whether a client whose socket broke can go on with the transport that it had."""
-        same = participant_sid == self._names.user_sid and isinstance(self._peer, PeerPair) == dual
+        same = participant_sid == self._roster.names.user_sid and isinstance(self._peer, PeerPair) == dual
         return same and not self._left and self._peer is not None and not self._peer.down
 
     def resume(self, session: SignalSession) -> None:
@@ -215,10 +209,10 @@ class EmbeddedLeg(MediaLeg):
         if before is not None:
             before.drop()
         self.line.resumed()
-        self._info_version += 1
+        self._roster.changed()
         self._quality = QualityWatch()
         session.send(signalling.reconnect_response(self._ice_servers_now(), self._page.last_sequence))
-        session.send(signalling.update(self._agent_info(), self._user_info()))
+        session.send(signalling.update(self._roster.agent(), self._user_info()))
         self._offer_voice(session)
         session.start_refreshing()
 
@@ -234,9 +228,8 @@ class EmbeddedLeg(MediaLeg):
         peer, self._peer = self._peer, None
         self._page.detach()
         self._quality = QualityWatch()
-        self._microphone, self._sends = None, False
+        self._microphone = Microphone()
         self._sound.begin_microphone()
-        self._heard = False
         self._attendance.begin()
         self.line.left()
         if peer is not None:
@@ -255,10 +248,7 @@ class EmbeddedLeg(MediaLeg):
         if session is not self._session or self._peer is None:
             return
         answer = self._peer.answer(offer.sdp)
-        if self._sends and not answer.client_sends:
-            # It stopped. Before it began, an offer without it proves nothing: one may be under way as it is announced.
-            self._microphone = None
-        self._sends = answer.client_sends
+        self._microphone.offered(sends=answer.client_sends)
         session.send(signalling.answer(answer.sdp, offer.id, answer.mid_to_track_id))
         if not self._voice_has_place(answer) and self._sections_asked < _MOST_SECTIONS_ASKED:
             self._sections_asked += 1
@@ -279,38 +269,27 @@ class EmbeddedLeg(MediaLeg):
 
     def track_asked(self, session: SignalSession, request: rtc.SignalRequest) -> None:
         """Publish the microphone; refuse any other track."""
-        asked = request.add_track
-        allowed = asked.type == models.AUDIO and asked.source in (models.MICROPHONE, models.UNKNOWN)
-        if not allowed:
-            reason, message = rtc.RequestResponse.NOT_ALLOWED, "only a microphone can be published here"
-        elif self._microphone is not None:
-            reason, message = rtc.RequestResponse.LIMIT_EXCEEDED, "one microphone is published already"
-        else:
-            self._microphone = signalling.microphone_info(asked, new_sid("TR"))
+        had = self._microphone.info
+        session.send(self._microphone.ask(request, asyncio.get_running_loop().time()))
+        if self._microphone.info is not had:
             self._sound.begin_microphone()
-            self._published_at_s = asyncio.get_running_loop().time()
-            session.send(signalling.track_published(asked.cid, self._microphone))
-            return
-        session.send(signalling.refusal(request, "add_track", reason, message))
 
     def described(self, session: SignalSession, request: rtc.SignalRequest) -> None:
         """Take what the client says of itself, and say it back, as its library waits for."""
         if session is not self._session:
             return
         try:
-            self._said_of_itself = self._said_of_itself.changed(request.update_metadata)
+            self._roster.describe(request)
         except signalling.BadSignalError as error:
             reason = rtc.RequestResponse.LIMIT_EXCEEDED
             session.send(signalling.refusal(request, "update_metadata", reason, str(error)))
             return
-        self._info_version += 1
         session.send(signalling.update(self._user_info()))
         session.send(signalling.done(request, "update_metadata"))
 
     def muted(self, track_sid: str, *, muted: bool) -> None:
         """The client muted or unmuted its microphone."""
-        if self._microphone is not None and self._microphone.sid == track_sid:
-            self._microphone.muted = muted
+        self._microphone.mute(track_sid, muted=muted)
 
     def said_goodbye(self, session: SignalSession) -> None:
         """The client leaves for good."""
@@ -320,7 +299,7 @@ class EmbeddedLeg(MediaLeg):
     # ---- the peer
 
     def _on_up(self) -> None:
-        self._info_version += 1
+        self._roster.changed()
         if self._session is not None:
             self._session.send(signalling.update(self._user_info()))
         if self._active and self._peer is not None:
@@ -333,22 +312,22 @@ class EmbeddedLeg(MediaLeg):
             self._session.send(rtc.SignalResponse(offer=self._peer.offer()))
 
     def _on_audio(self, pcm: bytes) -> None:
-        if not self._heard:
-            self._heard = True
+        if self._microphone.sounds():
             self._start_if_ready()
         if self._active and not self._left:
             self._listener.on_audio(pcm)
 
     def _on_heard(self, sound: Heard) -> None:
         if self._active and not self._left:
-            self._sound.heard(sound, muted=self._microphone is None or self._microphone.muted)
+            self._sound.heard(sound, muted=self._microphone.muted)
 
     def _start_if_ready(self) -> None:
-        if self._active or self._left or self._peer is None or not self._peer.up or self._microphone is None:
+        if self._active or self._left or self._peer is None or not self._peer.up:
             return
         now_s = asyncio.get_running_loop().time()
-        if self._heard or (self._microphone.muted and now_s - self._published_at_s >= MUTED_START_S):
-            self._active = self._present = True
+        if self._microphone.is_proven(now_s):
+            self._active = True
+            self._presence.begin()
             self._peer.start_filling(now_s)
             self._listener.on_active()
 
@@ -363,10 +342,10 @@ class EmbeddedLeg(MediaLeg):
             self._tell_quality(now_s)
         peer = self._peer
         if self._active:
-            self._note_presence(peer is not None and self._is_present(peer, now_s))
+            self._presence.note(here=peer is not None and self._is_present(peer, now_s))
         frame, sent = None, None
         if peer is not None and peer.up:
-            frame = self._queue.pull() if self._present else None
+            frame = self._queue.pull() if self._presence.here else None
             sent = peer.tick(now_s, skipped, frame)
         if self._sound.tape is not None:
             self._sound.tape.played(now_s, skipped, sent)
@@ -380,13 +359,6 @@ class EmbeddedLeg(MediaLeg):
         the agent must not go on talking to nobody.
         """
         return peer.is_alive(now_s) if self._session is not None else peer.is_sending(now_s)
-
-    def _note_presence(self, present: bool) -> None:
-        if present is self._present:
-            return
-        self._present = present
-        if isinstance(self._listener, AbsenceListener):
-            (self._listener.on_back if present else self._listener.on_away)()
 
     def tick_failed(self) -> None:
         """A tick raised: this leg cannot go on."""
@@ -409,7 +381,7 @@ class EmbeddedLeg(MediaLeg):
             return
         told = self._quality.update(alive=peer.is_alive(now_s), heard=peer.reception, reported=peer.reported)
         if told is not None:
-            session.send(signalling.qualities(self._names, *told))
+            session.send(signalling.qualities(self._roster.names, *told))
 
     def _leave(self, *, said_goodbye: bool) -> None:
         if self._left:
@@ -425,15 +397,8 @@ class EmbeddedLeg(MediaLeg):
     def _ice_servers_now(self) -> list[IceServer]:
         return servers_for(self._ice_servers, self.identity, time.time())
 
-    def _agent_info(self) -> models.ParticipantInfo:
-        return signalling.agent_info(self._names, self._attributes, self._info_version)
-
     def _user_info(self) -> models.ParticipantInfo:
-        tracks = [] if self._microphone is None else [self._microphone]
-        up = self._peer is not None and self._peer.up
-        return signalling.user_info(
-            self._names, self._said_of_itself, active=up, tracks=tracks, version=self._info_version
-        )
+        return self._roster.user(self._microphone.info, up=self._peer is not None and self._peer.up)
 
 
 def _ignore() -> None:
