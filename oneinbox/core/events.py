@@ -117,17 +117,22 @@ class ParticipantJoined(CallEvent, frozen=True, kw_only=True, tag="joined"):
 
 
 class CallActive(CallEvent, frozen=True, kw_only=True, tag="active"):
-    """Two-way audio stands: the call is ``in_progress`` and its clock starts."""
+    """Two-way audio stands: the call is ``in_progress``.
+
+    Its clock started when the media path was up and the microphone published, which its first sound has now proved.
+    """
 
     answer_ms: float
-    """From joined to active."""
+    """From joined to the clock's start."""
+    since_ms: float = 0.0
+    """From the clock's start to now."""
 
 
 class GreetingStarted(CallEvent, frozen=True, kw_only=True, tag="greeting"):
     """The first sample of the agent's first message went out."""
 
     delay_ms: float
-    """From active to that sample."""
+    """From the clock's start to that sample."""
 
 
 class Role(StrEnum):

@@ -84,9 +84,14 @@ class LiveCall:
         self._made_at = self._loop.time()
         self._prepared_at: float | None = None
         self._joined_at: float | None = None
-        self._active_at: float | None = None
+        self._connected_at: float | None = None
+        """When the call's clock started: the participant can hear, and publishes its microphone."""
+        self._away = False
         self._joined = asyncio.Event()
+        self._connected = asyncio.Event()
         self._active = asyncio.Event()
+        self._early: list[AnyCallEvent] = []
+        """What the conversation told before two-way audio was proved."""
         self._ended: asyncio.Future[EndReason] = self._loop.create_future()
         self._leg = rooms.open_leg(
             room_name=spec.room_name, identity=spec.identity, agent_name=spec.agent_name, listener=self
@@ -99,7 +104,7 @@ class LiveCall:
             vad=vad,
             playout=self._leg.playout,
             page=self._leg,
-            emit=emit,
+            emit=self._pass_on,
             end_of_turn=end_of_turn,
             tools=tools,
             echo=EchoGuard(),
@@ -112,16 +117,18 @@ class LiveCall:
         reason = EndReason.INTERNAL_ERROR
         try:
             scope.spawn(self._prepare(), "prepare")
+            scope.spawn(self._expect_sound(), "expect sound")
             scope.spawn(self._tell_quality(), "quality")
             reason = await self._live()
         except Exception:  # noqa: BLE001 - the boundary of a call: whatever broke, the call ends with a reason
             _log.exception("call %s broke", self.spec.call_id)
         finally:
             await scope.aclose()
-            active_s = 0.0 if self._active_at is None else self._loop.time() - self._active_at
+            active_s = self._clock_s() if self.active else 0.0
             if self._tape is not None:
                 await self._finish_recording(self._tape, active_s)
             self._announce_quality()
+            self._tell_early()
             self._announce_end(reason, active_s)
             await self._leg.aclose()
             await self._tools.aclose()
@@ -151,9 +158,16 @@ class LiveCall:
             reason := await self._wait(self._joined, self.spec.join_timeout_s, EndReason.USER_NEVER_JOINED)
         ) is not None:
             return reason
-        if (reason := await self._wait(self._active, ACTIVE_TIMEOUT_S, EndReason.MEDIA_FAILED)) is not None:
+        if (reason := await self._wait(self._connected, ACTIVE_TIMEOUT_S, EndReason.MEDIA_FAILED)) is not None:
             return reason
-        return await self._conversation.run()
+        return await self._conversation.run(away=self._away or not self.active)
+
+    async def _expect_sound(self) -> None:
+        """End the call where nothing comes of the participant's microphone, though it may hear the agent."""
+        await self._joined.wait()
+        await asyncio.sleep(ACTIVE_TIMEOUT_S)
+        if not self.active:
+            self.end(EndReason.MEDIA_FAILED)
 
     async def _wait(self, event: asyncio.Event, timeout_s: float, late: EndReason) -> EndReason | None:
         """Wait for ``event``; return why the call ends instead, if it does."""
@@ -174,7 +188,22 @@ class LiveCall:
     @property
     def active(self) -> bool:
         """Whether two-way audio stands, or has stood."""
-        return self._active_at is not None
+        return self._active.is_set()
+
+    def _clock_s(self) -> float:
+        return 0.0 if self._connected_at is None else self._loop.time() - self._connected_at
+
+    def _pass_on(self, event: AnyCallEvent) -> None:
+        """Tell what happens in the conversation, but nothing of what it says before the call is told to have begun."""
+        if self._connected_at is None or self.active:
+            self._emit(event)
+        else:
+            self._early.append(event)
+
+    def _tell_early(self) -> None:
+        early, self._early = self._early, []
+        for event in early:
+            self._emit(event)
 
     async def _tell_quality(self) -> None:
         while True:
@@ -229,28 +258,39 @@ class LiveCall:
         self._emit(ParticipantJoined(call_id=self.spec.call_id, wait_ms=wait_ms))
         self._joined.set()
 
+    def on_connected(self) -> None:
+        """The participant can hear the agent, which need not wait for the first sound of its microphone."""
+        self._connected_at = self._loop.time()
+        self._connected.set()
+
     def on_active(self) -> None:
         """Two-way audio stands."""
-        self._active_at = self._loop.time()
-        answer_ms = _ms(self._joined_at or self._active_at, self._active_at)
-        self._emit(CallActive(call_id=self.spec.call_id, answer_ms=answer_ms))
-        if self.spec.enable_recording:
-            self._start_recording(self._active_at)
+        now_s = self._loop.time()
+        if self._connected_at is None:
+            self._connected_at = now_s
+        answer_ms = _ms(self._joined_at or self._connected_at, self._connected_at)
+        since_ms = _ms(self._connected_at, now_s)
         self._active.set()
+        self._emit(CallActive(call_id=self.spec.call_id, answer_ms=answer_ms, since_ms=since_ms))
+        if self.spec.enable_recording:
+            self._start_recording(self._connected_at)
+        self._tell_early()
+        self._conversation.set_away(away=self._away)
+        self._connected.set()
 
     def on_audio(self, pcm: bytes) -> None:
         """A frame of the participant's audio."""
-        if self._active_at is not None:
+        if self.active:
             self._conversation.push_audio(pcm)
 
     def on_text(self, text: str) -> None:
         """The participant typed something."""
-        if self._active_at is not None:
+        if self.active:
             self._conversation.push_text(text)
 
     def on_digit(self, digit: str) -> None:
         """The participant pressed a key of the keypad."""
-        if self._active_at is not None:
+        if self.active:
             self._conversation.push_key(digit)
 
     async def on_rpc(self, method: str, payload: str) -> str:
@@ -266,23 +306,26 @@ class LiveCall:
             raise RpcError(_BAD_TEXT, f"send a text of 1 to {MOST_PAGE_CHARS} characters")
         if method == "oi.context":
             self._conversation.add_page_context(text)
-        elif self._active_at is not None:
+        elif self.active:
             self._conversation.push_text(f"[The caller's page asks you to say: {text}]")
         return ""
 
     def on_microphone(self, *, silent: bool) -> None:
         """The participant's microphone seems dead, or to live after all."""
-        at_s = 0.0 if self._active_at is None else round(self._loop.time() - self._active_at, 3)
+        at_s = round(self._clock_s(), 3)
         self._leg.send_event("microphone", {"silent": silent})
         self._emit(MicrophoneSilent(call_id=self.spec.call_id, silent=silent, at_s=at_s))
 
     def on_away(self) -> None:
         """The participant is away for a while: reloading its page, or without a network."""
+        self._away = True
         self._conversation.set_away(away=True)
 
     def on_back(self) -> None:
         """The participant is there again."""
-        self._conversation.set_away(away=False)
+        self._away = False
+        if self.active:
+            self._conversation.set_away(away=False)
 
     def on_left(self, *, said_goodbye: bool) -> None:
         """The participant is gone for good."""

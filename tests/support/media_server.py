@@ -159,6 +159,7 @@ class RecordingListener:
         self.texts: list[str] = []
         self.times: dict[str, float] = {}
         self.absences: list[str] = []
+        self.connected = 0
 
     def _note(self, event: str) -> None:
         self.events.append(event)
@@ -166,6 +167,9 @@ class RecordingListener:
 
     def on_joined(self) -> None:
         self._note("joined")
+
+    def on_connected(self) -> None:
+        self.connected += 1
 
     def on_active(self) -> None:
         self._note("active")

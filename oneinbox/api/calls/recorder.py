@@ -172,7 +172,7 @@ def _advance(call: Call, event: Progress) -> None:
         case CallActive():
             call.answer_ms = event.answer_ms
             call.status = CallStatus.IN_PROGRESS.value
-            call.started_at = call.started_at or utc_now()
+            call.started_at = call.started_at or utc_now() - timedelta(milliseconds=event.since_ms)
         case GreetingStarted():
             call.greeting_ms = event.delay_ms
         case QualityMeasured():

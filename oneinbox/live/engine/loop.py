@@ -174,15 +174,17 @@ class Conversation:
                 self._speaker.keep_greeting()
                 await self._scope.aclose()
 
-    async def run(self) -> EndReason:
+    async def run(self, *, away: bool = False) -> EndReason:
         """Talk until the call's end is decided and what has to be heard first has been heard; return the reason.
 
-        The call's clock (``start_s`` of messages) starts here.
+        The call's clock (``start_s`` of messages) starts here. ``away``: as after :meth:`set_away`.
         """
         if self._over.done():
             return self._over.result()
         try:
             self._start()
+            if away:
+                self.set_away(away=True)
             return await asyncio.shield(self._over)
         finally:
             self._stop()

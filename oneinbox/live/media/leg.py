@@ -16,7 +16,7 @@ class LegListener(Protocol):
         ...
 
     def on_active(self) -> None:
-        """Two-way audio stands: the media path is up and the participant's microphone is published. Once."""
+        """Two-way audio stands: the media path is up and the participant's microphone has been heard. Once."""
         ...
 
     def on_audio(self, pcm: bytes) -> None:
@@ -38,6 +38,18 @@ class DigitListener(Protocol):
 
     def on_digit(self, digit: str) -> None:
         """One of ``0123456789*#ABCD`` was dialled: a data packet of LiveKit's ``SipDTMF``."""
+        ...
+
+
+@runtime_checkable
+class ConnectionListener(Protocol):
+    """A listener may also be this: then it is told a moment before ``on_active`` that the participant can hear."""
+
+    def on_connected(self) -> None:
+        """The media path is up and the microphone is published, but nothing came of it yet. Once.
+
+        What is written to the playout is heard from now on.
+        """
         ...
 
 
@@ -114,7 +126,7 @@ class MediaLeg(Page, Protocol):
 
     @property
     def playout(self) -> Playout:
-        """The agent's mouth on this leg. What is written before the leg is active waits until it is."""
+        """The agent's mouth on this leg. What is written before the participant can hear it waits until then."""
         ...
 
     def quality(self) -> LineQuality | None:
@@ -129,7 +141,7 @@ class MediaLeg(Page, Protocol):
         ...
 
     def record(self, tape: Tape) -> None:
-        """Have both sides' sound recorded from now on; called when the leg is active."""
+        """Have both sides' sound recorded; called in ``on_active``. What the agent said since ``on_connected`` is in it."""
         ...
 
     async def aclose(self) -> None:

@@ -278,6 +278,70 @@ class FakeSrtp:
     protect_rtcp = protect
 
 
+def test_what_the_agent_says_is_heard_before_the_first_sound_of_the_microphone():
+    async def scenario(world: World) -> None:
+        world.leg.playout.write(bytes(48_000))
+        socket_id, _ = world.join()
+        peer = world.leg._peer
+        assert isinstance(peer, Peer)
+        peer.up, peer._srtp = True, (None, FakeSrtp())  # type: ignore[assignment]  # nothing is received here
+        peer._ice.heard_at_s = asyncio.get_running_loop().time()
+        world.leg._on_up()
+        await asyncio.sleep(0.5)
+        assert world.leg.playout.played_samples == 0, "no microphone is published yet"
+        assert world.listener.connected == 0
+        world.say(socket_id, add_track=MICROPHONE)
+        assert (world.listener.connected, world.listener.events) == (1, ["joined"])
+        connected_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.501)
+        assert world.leg.playout.played_samples == pytest.approx(12_000, abs=480)
+        assert (world.listener.connected, world.listener.events) == (1, ["joined"])
+        world.leg._on_audio(bytes(640))
+        assert (world.listener.connected, world.listener.events) == (1, ["joined", "active"])
+        tape = FakeTape()
+        world.leg._sound.record(tape)  # type: ignore[arg-type]
+        await asyncio.sleep(0.1)
+        assert tape.ticks[0] > connected_s + 0.5, "nobody asked for it in time"
+
+    in_virtual_time(scenario)
+
+
+class FakeTape:
+    def __init__(self) -> None:
+        self.ticks: list[float] = []
+        self.packets: list[bytes | None] = []
+
+    def played(self, now_s: float, skipped: int, packet: bytes | None) -> None:
+        self.ticks.append(now_s)
+        self.packets.append(packet)
+
+
+def test_what_the_agent_said_before_the_first_sound_is_in_the_recording():
+    async def scenario(world: World) -> None:
+        tape = FakeTape()
+        world.listener.on_active = lambda: world.leg.record(tape)  # type: ignore[method-assign,arg-type]
+        world.leg.playout.write(bytes(48_000))
+        socket_id, _ = world.join()
+        peer = world.leg._peer
+        assert isinstance(peer, Peer)
+        peer.up, peer._srtp = True, (None, FakeSrtp())  # type: ignore[assignment]  # nothing is received here
+        peer._ice.heard_at_s = asyncio.get_running_loop().time()
+        world.leg._on_up()
+        world.say(socket_id, add_track=MICROPHONE)
+        connected_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.301)
+        assert tape.ticks == []
+        world.leg._on_audio(bytes(640))
+        assert len(tape.ticks) == 15
+        assert 0 < tape.ticks[0] - connected_s <= 0.02
+        await asyncio.sleep(0.1)
+        assert len(tape.ticks) == 20
+        assert all(packet is not None for packet in tape.packets)
+        assert [round(b - a, 3) for a, b in zip(tape.ticks, tape.ticks[1:], strict=False)] == [0.02] * 19
+
+    in_virtual_time(scenario)
+
+
 def test_what_the_agent_says_waits_until_it_can_be_heard():
     async def scenario(world: World) -> None:
         world.leg.playout.write(bytes(48_000))

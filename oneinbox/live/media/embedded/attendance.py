@@ -1,4 +1,6 @@
-"""Whether a client is still there, away for a while, or gone for good."""
+"""Which clients get in, and whether the one that is in is still there, away for a while, or gone for good."""
+
+from typing import Protocol
 
 from oneinbox.live.media.leg import AbsenceListener, LegListener
 
@@ -43,22 +45,65 @@ class Attendance:
         return now_s - since_s >= grace_s
 
 
+class Connection(Protocol):
+    """A peer, or a pair of them."""
+
+    def is_alive(self, now_s: float) -> bool:
+        """Whether media can flow."""
+        ...
+
+    def is_sending(self, now_s: float) -> bool:
+        """Whether the microphone's packets come at this moment."""
+        ...
+
+
 class Presence:
     """Whether the client hears and is heard at this moment, from its first being there on; the listener is told of changes."""
 
     def __init__(self, listener: LegListener) -> None:
         self._listener = listener
-        self.here = False
-        """False before :meth:`begin`."""
+        self.begun = self.here = False
 
     def begin(self) -> None:
         """It is there for the first time."""
-        self.here = True
+        self.begun = self.here = True
 
-    def note(self, *, here: bool) -> None:
-        """It is there, or not, at this moment."""
+    def watch(self, connection: Connection | None, now_s: float, *, has_signal: bool) -> None:
+        """Look whether it is there; ``has_signal``: its socket stands.
+
+        One whose socket has gone has to be heard all the time: a page that is being reloaded falls silent at once, and
+        the agent must not go on talking to nobody.
+        """
+        if not self.begun:
+            return
+        if connection is None:
+            here = False
+        else:
+            here = connection.is_alive(now_s) if has_signal else connection.is_sending(now_s)
         if here is self.here:
             return
         self.here = here
         if isinstance(self._listener, AbsenceListener):
             (self._listener.on_back if here else self._listener.on_away)()
+
+
+class Tokens:
+    """Which tokens lead into one call."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+
+    def use(self, token_id: str, *, rejoin: bool, joined: bool, held: bool) -> str | None:
+        """Use a token up; return why it is refused, or ``None``. ``joined``: somebody was let in; ``held``: and stays.
+
+        The token of whoever is gone before its audio stood may be used again: a page that was reloaded while it joined
+        need not have been given another one.
+        """
+        if rejoin:
+            return None if joined else "a rejoin token cannot start a call"
+        if token_id in self._used:
+            return "token already used" if held else None
+        if joined:
+            return "this call was joined with another token"
+        self._used.add(token_id)
+        return None

@@ -104,15 +104,16 @@ class EmbeddedMedia:
             listener=listener,
             ticker=self._ticker,
             ice_servers=self._settings.ice_servers,
-            make_peer=self._make_peer,
-            make_pair=self._make_pair,
+            make_peer=self._make_connection,
             grace_s=self._settings.rejoin_grace_s,
             on_closed=lambda: self._forget(room_name, leg),
         )
         self._legs[room_name] = leg
         return leg
 
-    def _make_pair(self, names: RoomNames, events: PeerEvents) -> PeerPair:
+    def _make_connection(self, names: RoomNames, events: PeerEvents, dual: bool) -> Peer | PeerPair:
+        if not dual:
+            return self._make_peer(names, events)
         publisher = self._make_peer(names, publisher_events(events), speaks=False)
         return PeerPair(publisher, self._make_peer(names, events._replace(on_moved=None)))
 

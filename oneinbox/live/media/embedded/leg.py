@@ -2,11 +2,11 @@
 
 Its life::
 
-    waiting --a token is used--> joined --two-way audio--> active --+--the client leaves--> left (goodbye)
-                                   ^                        |       +--lost for 30 s------> left (lost)
-                                   +---- joins again -------+
+    waiting --a token is used--> joined --path and microphone--> connected --a sound of it--> active --+--the client leaves--> left
+                                   ^                                                             |     +--lost for 30 s------>
+                                   +------------------------- joins again -----------------------+
 
-What the agent says waits while there is no way to be heard: before the leg is active, and while its path is broken.
+What the agent says waits while there is no way to be heard: before the leg is connected, and while its path is broken.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from oneinbox.live.audio.playout import PlayoutQueue
 from oneinbox.live.audio.tape import Heard, Tape
 from oneinbox.live.engine.ports import Caption
 from oneinbox.live.media.embedded import signalling
-from oneinbox.live.media.embedded.attendance import Attendance, Presence
+from oneinbox.live.media.embedded.attendance import Attendance, Presence, Tokens
 from oneinbox.live.media.embedded.line import Line
 from oneinbox.live.media.embedded.microphone import Microphone
 from oneinbox.live.media.embedded.names import RoomNames
@@ -37,7 +37,7 @@ from oneinbox.live.media.embedded.session import SignalSession
 from oneinbox.live.media.embedded.sound import SoundLine
 from oneinbox.live.media.embedded.ticker import Ticker
 from oneinbox.live.media.embedded.turn import servers_for
-from oneinbox.live.media.leg import LegListener, MediaLeg, RpcCode, RpcError
+from oneinbox.live.media.leg import ConnectionListener, LegListener, MediaLeg, RpcCode, RpcError
 
 _log = logging.getLogger(__name__)
 
@@ -45,8 +45,7 @@ _MOST_SECTIONS_ASKED = 3
 _WATCH_EVERY_TICKS = 50
 _QUALITY_EVERY_TICKS = 150
 
-PeerMaker = Callable[[RoomNames, PeerEvents], Peer]
-PairMaker = Callable[[RoomNames, PeerEvents], PeerPair]
+PeerMaker = Callable[[RoomNames, PeerEvents, bool], Peer | PeerPair]
 
 
 class EmbeddedLeg(MediaLeg):
@@ -62,7 +61,6 @@ class EmbeddedLeg(MediaLeg):
         ticker: Ticker,
         ice_servers: tuple[IceServer, ...],
         make_peer: PeerMaker,
-        make_pair: PairMaker,
         grace_s: float,
         on_closed: Callable[[], None],
     ) -> None:
@@ -71,7 +69,6 @@ class EmbeddedLeg(MediaLeg):
         self._ticker = ticker
         self._ice_servers = ice_servers
         self._make_peer = make_peer
-        self._make_pair = make_pair
         self._on_closed = on_closed
         self._roster = Roster(room_name, identity, agent_name)
         self._tasks = TaskScope(f"leg {room_name}")
@@ -80,7 +77,7 @@ class EmbeddedLeg(MediaLeg):
         self._queue = PlayoutQueue()
         self._page = PageLine(listener, lambda: self._roster.names, self._tasks.spawn)
         self._quality = QualityWatch()
-        self._burned: set[str] = set()
+        self._tokens = Tokens()
         self._session: SignalSession | None = None
         self._peer: Peer | PeerPair | None = None
         self._microphone = Microphone()
@@ -96,7 +93,7 @@ class EmbeddedLeg(MediaLeg):
 
     @property
     def playout(self) -> PlayoutQueue:
-        """The agent's mouth on this leg. What is written before the leg is active waits until it is."""
+        """The agent's mouth on this leg. What is written before the leg is connected waits until it is."""
         return self._queue
 
     def show_caption(self, caption: Caption) -> None:
@@ -126,7 +123,7 @@ class EmbeddedLeg(MediaLeg):
 
     def record(self, tape: Tape) -> None:
         """Have both sides' sound recorded from now on."""
-        self._sound.tape = tape
+        self._sound.record(tape)
 
     async def aclose(self) -> None:
         """Tell the participant that the call is over and free everything. Harmless when called again.
@@ -149,21 +146,11 @@ class EmbeddedLeg(MediaLeg):
     # ---- joining
 
     def admit(self, token_id: str, *, rejoin: bool) -> str | None:
-        """Use up a token; return why it is refused, or ``None``.
-
-        The token of whoever is gone before its audio stood may be used again: a page that was reloaded while it joined
-        need not have been given another one.
-        """
+        """Use up a token; return why it is refused, or ``None``."""
         if self._left:
             return "the call is over"
-        if rejoin:
-            return None if self._joined else "a rejoin token cannot start a call"
-        if token_id in self._burned:
-            return "token already used" if self._active or self._session is not None else None
-        if self._joined:
-            return "this call was joined with another token"
-        self._burned.add(token_id)
-        return None
+        held = self._active or self._session is not None
+        return self._tokens.use(token_id, rejoin=rejoin, joined=self._joined, held=held)
 
     def begin(self, session: SignalSession, join: rtc.JoinRequest, *, dual: bool) -> None:
         """Let an admitted client in: the first time, or again in place of whoever held the leg before.
@@ -181,7 +168,7 @@ class EmbeddedLeg(MediaLeg):
         )
         self._sections_asked = 0
         names = self._roster.names
-        self._peer = self._make_pair(names, events) if dual else self._make_peer(names, events)
+        self._peer = self._make_peer(names, events, dual)
         self.line.joined(self._peer)
         self._ticker.add(self)
         infos = self._user_info(), self._roster.agent()
@@ -273,19 +260,16 @@ class EmbeddedLeg(MediaLeg):
         session.send(self._microphone.ask(request, asyncio.get_running_loop().time()))
         if self._microphone.info is not had:
             self._sound.begin_microphone()
+            self._start_if_ready()
 
     def described(self, session: SignalSession, request: rtc.SignalRequest) -> None:
         """Take what the client says of itself, and say it back, as its library waits for."""
         if session is not self._session:
             return
-        try:
-            self._roster.describe(request)
-        except signalling.BadSignalError as error:
-            reason = rtc.RequestResponse.LIMIT_EXCEEDED
-            session.send(signalling.refusal(request, "update_metadata", reason, str(error)))
-            return
-        session.send(signalling.update(self._user_info()))
-        session.send(signalling.done(request, "update_metadata"))
+        refusal = self._roster.describe(request)
+        if refusal is None:
+            session.send(signalling.update(self._user_info()))
+        session.send(refusal or signalling.done(request, "update_metadata"))
 
     def muted(self, track_sid: str, *, muted: bool) -> None:
         """The client muted or unmuted its microphone."""
@@ -322,14 +306,20 @@ class EmbeddedLeg(MediaLeg):
             self._sound.heard(sound, muted=self._microphone.muted)
 
     def _start_if_ready(self) -> None:
-        if self._active or self._left or self._peer is None or not self._peer.up:
+        peer = self._peer
+        if self._active or self._left or peer is None or not peer.up or self._microphone.info is None:
             return
         now_s = asyncio.get_running_loop().time()
+        if not self._presence.begun:
+            self._presence.begin()
+            self._sound.keep()
+            if isinstance(self._listener, ConnectionListener):
+                self._listener.on_connected()
         if self._microphone.is_proven(now_s):
             self._active = True
-            self._presence.begin()
-            self._peer.start_filling(now_s)
+            peer.start_filling(now_s)
             self._listener.on_active()
+            self._sound.forget()
 
     # ---- time
 
@@ -341,24 +331,14 @@ class EmbeddedLeg(MediaLeg):
         if self._ticks % _QUALITY_EVERY_TICKS == 0:
             self._tell_quality(now_s)
         peer = self._peer
-        if self._active:
-            self._presence.note(here=peer is not None and self._is_present(peer, now_s))
+        self._presence.watch(peer, now_s, has_signal=self._session is not None)
         frame, sent = None, None
         if peer is not None and peer.up:
             frame = self._queue.pull() if self._presence.here else None
             sent = peer.tick(now_s, skipped, frame)
-        if self._sound.tape is not None:
-            self._sound.tape.played(now_s, skipped, sent)
+        self._sound.played(now_s, skipped, sent)
         if frame is not None:
             self._queue.frame_sent()
-
-    def _is_present(self, peer: Peer | PeerPair, now_s: float) -> bool:
-        """Whether the client hears and is heard.
-
-        One whose socket has gone has to be heard all the time: a page that is being reloaded falls silent at once, and
-        the agent must not go on talking to nobody.
-        """
-        return peer.is_alive(now_s) if self._session is not None else peer.is_sending(now_s)
 
     def tick_failed(self) -> None:
         """A tick raised: this leg cannot go on."""

@@ -30,10 +30,14 @@ class Roster:
         self._attributes.update(attributes)
         self.changed()
 
-    def describe(self, request: rtc.SignalRequest) -> None:
-        """Take what the participant says of itself; raises :class:`signalling.BadSignalError` where it may not."""
-        self._said_of_itself = self._said_of_itself.changed(request.update_metadata)
+    def describe(self, request: rtc.SignalRequest) -> rtc.SignalResponse | None:
+        """Take what the participant says of itself; return why it is refused, or ``None``."""
+        try:
+            self._said_of_itself = self._said_of_itself.changed(request.update_metadata)
+        except signalling.BadSignalError as error:
+            return signalling.refusal(request, "update_metadata", rtc.RequestResponse.LIMIT_EXCEEDED, str(error))
         self.changed()
+        return None
 
     def agent(self) -> models.ParticipantInfo:
         """Describe the agent."""

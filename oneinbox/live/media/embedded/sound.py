@@ -16,14 +16,17 @@ _FLICKER = 2
 _NEARLY_ZERO = b"\x00\x01\x02\xfe\xff"
 """The bytes of such samples."""
 _BYTES_PER_S = 16_000 * 2
+_MOST_KEPT = 1_000
+"""Ticks: 20 s, in which a microphone that works is heard."""
 
 
 class SoundLine:
     """The sound of one leg, through all its connections."""
 
     def __init__(self, listener: LegListener) -> None:
-        self.tape: Tape | None = None
-        """What both sides are recorded on."""
+        self._tape: Tape | None = None
+        self._kept: list[tuple[float, int, bytes | None]] | None = None
+        """What was played that a tape may still ask for."""
         self._listener = listener
         self._watch = MicrophoneWatch()
 
@@ -31,10 +34,32 @@ class SoundLine:
         """Another microphone is published."""
         self._watch = MicrophoneWatch()
 
+    def keep(self) -> None:
+        """Keep what is played from now on for a tape, until :meth:`forget`."""
+        self._kept = []
+
+    def forget(self) -> None:
+        """There is a tape by now, or there will be none."""
+        self._kept = None
+
+    def record(self, tape: Tape) -> None:
+        """Record both sides from now on, and of the agent's what was kept."""
+        self._tape = tape
+        for tick in self._kept or ():
+            tape.played(*tick)
+        self._kept = None
+
+    def played(self, now_s: float, skipped: int, packet: bytes | None) -> None:
+        """Take what went to the caller in one tick, as :meth:`Tape.played` does."""
+        if self._tape is not None:
+            self._tape.played(now_s, skipped, packet)
+        elif self._kept is not None and len(self._kept) < _MOST_KEPT:
+            self._kept.append((now_s, skipped, packet))
+
     def heard(self, sound: Heard, *, muted: bool) -> None:
         """Take sound of the caller; ``muted``: it is meant to be silent."""
-        if self.tape is not None:
-            self.tape.heard(sound)
+        if self._tape is not None:
+            self._tape.heard(sound)
         if not muted and self._watch.take(sound.pcm) and isinstance(self._listener, MicrophoneListener):
             self._listener.on_microphone(silent=self._watch.silent)
 
