@@ -225,8 +225,10 @@ class ConnectLatency(Answer):
 
     setup_ms: float | None = Field(description="Dead air before the greeting: from joining to its first sound.")
     dispatch_to_answer_ms: float | None = Field(description="From the call's making to the participant's joining.")
-    answer_to_active_ms: float | None = Field(description="From joining to two-way audio.")
-    active_to_greeting_ms: float | None = Field(description="From two-way audio to the greeting's first sound.")
+    answer_to_active_ms: float | None = Field(
+        description="From joining to the media path, with the microphone published."
+    )
+    active_to_greeting_ms: float | None = Field(description="From there to the greeting's first sound.")
     prepare_ms: float | None = Field(description="How long the worker needed to be ready for the participant.")
 
 
