@@ -37,7 +37,8 @@ from oneinbox.server.pages import page_routes
 from oneinbox.server.request_figures import CountRequests, RequestFigures
 from oneinbox.server.settings import Secrets, Settings, load_secrets
 from oneinbox.server.sockets import socket_routes
-from oneinbox.server.workers import TOKEN_ISSUER, WorkerPool
+from oneinbox.server.worker_configuration import TOKEN_ISSUER
+from oneinbox.server.workers import WorkerPool
 
 
 class Composed(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from oneinbox.core.tokens import mint_participant_token
 from oneinbox.live.media import reach
 from oneinbox.server.settings import Settings, load_secrets
 from oneinbox.server.up import public_address
-from oneinbox.server.workers import TOKEN_ISSUER
+from oneinbox.server.worker_configuration import TOKEN_ISSUER
 
 Finding = tuple[str, str]
 """``ok``, ``note`` or ``bad``, and what was found."""

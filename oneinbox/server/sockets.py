@@ -14,7 +14,8 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from oneinbox.core.link import OpenSocket
 from oneinbox.core.tasks import TaskScope
 from oneinbox.core.tokens import InvalidTokenError, ParticipantToken, read_participant_token
-from oneinbox.server.workers import TOKEN_ISSUER, WorkerPool
+from oneinbox.server.worker_configuration import TOKEN_ISSUER
+from oneinbox.server.workers import WorkerPool
 
 _log = logging.getLogger(__name__)
 

@@ -11,16 +11,14 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from oneinbox.core.errors import AppError, ErrorKind, LinkClosedError
+from oneinbox.core.errors import AppError, LinkClosedError
 from oneinbox.core.events import CallEnded, EndReason
 from oneinbox.core.instructions import Instruction
 from oneinbox.core.link import (
     CallHappened,
     CloseSocket,
-    Configure,
     Drain,
     Load,
-    MediaSettings,
     OpenSocket,
     Ready,
     Refused,
@@ -40,7 +38,9 @@ from oneinbox.server.admission import Limits
 from oneinbox.server.event_sink import EventSink
 from oneinbox.server.figures import CallFigures
 from oneinbox.server.look_ups import Knowledge, look_up
+from oneinbox.server.placement import choose
 from oneinbox.server.settings import Secrets, Settings
+from oneinbox.server.worker_configuration import configuration
 from oneinbox.server.worker_process import SocketPeer, SocketRoute, WorkerProcess, spawn_worker
 
 _log = logging.getLogger(__name__)
@@ -53,8 +53,6 @@ REFUSAL_PATIENCE_S = 3.0
 RESTART_DELAY_S = 0.5
 RESTART_DELAY_MAX_S = 10.0
 DRAIN_LIMIT_S = 8.0
-FULL_RETRY_S, DRAINING_RETRY_S = 10, 5
-TOKEN_ISSUER = "oneinbox"  # noqa: S105 - a claim, not a password
 
 
 class WorkerPool:
@@ -237,20 +235,8 @@ class WorkerPool:
         return None
 
     def _choose(self) -> WorkerProcess:
-        if self._stopping.is_set():
-            message = "the server is being stopped: it lets its calls finish and takes no more; ask another, or later"
-            raise AppError("server_draining", message, ErrorKind.UNAVAILABLE, retry_after_s=DRAINING_RETRY_S)
-        ready = self._open()
-        if not ready:
-            message = "no worker is ready to take the call; try again in a moment, and see `oneinbox doctor`"
-            raise AppError("no_worker_available", message, ErrorKind.UNAVAILABLE, retry_after_s=2)
         now_s = asyncio.get_running_loop().time()
-        fullness = {worker: worker.gauge.fullness(len(worker.calls), self._limits, now_s) for worker in ready}
-        worker = min(ready, key=fullness.__getitem__)
-        if fullness[worker] > 1:
-            message = "the server has as many calls as it can carry; try again later"
-            raise AppError("server_full", message, ErrorKind.UNAVAILABLE, retry_after_s=FULL_RETRY_S)
-        return worker
+        return choose(self._open(), self._limits, now_s, draining=self._stopping.is_set())
 
     def _open(self) -> list[WorkerProcess]:
         return [worker for worker in self._workers if worker.ready and not worker.leaving]
@@ -321,7 +307,7 @@ class WorkerPool:
         worker = await spawn_worker(number)
         self._workers.append(worker)
         try:
-            worker.link.send(self._configuration(worker))
+            worker.link.send(configuration(self._settings, self._secrets, worker.worker_id, worker.number))
             if self._stopping.is_set():
                 worker.link.send(Drain())
             await self._listen(worker)
@@ -331,28 +317,6 @@ class WorkerPool:
             await self._bury(worker)
             worker.gone.set()
         return worker
-
-    def _configuration(self, worker: WorkerProcess) -> Configure:
-        settings = self._settings
-        return Configure(
-            worker_id=worker.worker_id,
-            media=MediaSettings(
-                bind_host=settings.media_host,
-                port=settings.media_port + worker.number if settings.media_port else 0,
-                announced_addresses=settings.announced_addresses,
-                ice_servers=settings.ice_servers,
-                rejoin_grace_s=settings.rejoin_grace_s,
-            ),
-            models_dir=settings.models_dir,
-            recordings_dir=str(settings.recordings_path),
-            turn_logs=settings.turn_logs,
-            turn_logs_dir=str(settings.data_path / "turns"),
-            token_secret=self._secrets.participant_tokens,
-            token_issuer=TOKEN_ISSUER,
-            warm=() if settings.stages else ("demo",),
-            allowed_networks=settings.allowed_private_networks,
-            log_level=settings.log_level,
-        )
 
     async def _listen(self, worker: WorkerProcess) -> None:
         """Take the worker's messages until it is gone or hangs."""

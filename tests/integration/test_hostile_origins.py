@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from oneinbox.core.tokens import mint_participant_token
 from oneinbox.server.sockets import socket_routes
-from oneinbox.server.workers import TOKEN_ISSUER
+from oneinbox.server.worker_configuration import TOKEN_ISSUER
 from tests.support.api import TOKEN_SECRET, Storage, choose_storage, running_api
 from tests.support.tools import missing
 

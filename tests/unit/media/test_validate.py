@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from oneinbox.core.tokens import mint_participant_token
 from oneinbox.server.sockets import socket_routes
-from oneinbox.server.workers import TOKEN_ISSUER
+from oneinbox.server.worker_configuration import TOKEN_ISSUER
 
 SECRET = "a-secret-for-tests-that-is-long-enough"
 
