@@ -3,6 +3,7 @@
 ``python -m bench.connect`` takes about two minutes. A real server with the demo agent, whose greeting has been made before; the
 built Web SDK in a page that stays open (warm), one call after the other. Each call's token is had beforehand: the clock starts
 with ``connect()`` and stops with the first sample of the agent's voice that is not silence, taken from the decoded track itself.
+What it is made of: the client's own moments, the signalling messages as they pass, and (``server: ...``) parts from the call's record.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import json
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +31,31 @@ window.RTCPeerConnection = class extends Peer {
     mark("peer made");
     this.addEventListener("iceconnectionstatechange", () => mark("ice " + this.iceConnectionState));
     this.addEventListener("connectionstatechange", () => mark("peer " + this.connectionState));
-    this.addEventListener("track", ({ track }) => { mark("track"); track.onunmute = () => mark("first packet"); listen(track); });
+    this.addEventListener("track", ({ track }) => { mark("track"); secured(this); track.onunmute = () => mark("first packet"); listen(track); });
   }
 };
+function secured(peer) {
+  const dtls = peer.getTransceivers()[0]?.receiver.transport;
+  const look = () => { if (dtls.state === "connected") mark("dtls connected"); };
+  dtls?.addEventListener("statechange", look);
+}
 const Socket = window.WebSocket;
 window.WebSocket = class extends Socket {
   constructor(...args) {
     super(...args);
     mark("socket asked");
     this.addEventListener("open", () => mark("socket open"));
-    this.addEventListener("message", () => mark("first message"));
+    this.addEventListener("message", ({ data }) => mark(TOLD[tagOf(data)] ?? "told more"));
+  }
+  send(data) {
+    const asked = ASKED[tagOf(data)];
+    if (asked) mark(asked);
+    super.send(data);
   }
 };
+const TOLD = { 1: "told: join", 2: "told: answer", 6: "told: microphone" };  // fields of LiveKit's SignalResponse
+const ASKED = { 1: "asks: offer again", 4: "asks: microphone" };  // of its SignalRequest
+const tagOf = (data) => new Uint8Array(data.buffer ?? data)[data.byteOffset ?? 0] >> 3;
 async function listen(track) {
   if (track.kind !== "audio") return;
   const frames = new MediaStreamTrackProcessor({ track }).readable.getReader();
@@ -62,6 +77,7 @@ window.once = async (serverUrl, token) => {
   mark("connected");
   for (let turn = 0; turn < 500 && marks["sound"] === undefined; turn++) await new Promise((done) => setTimeout(done, 10));
   const measured = { ...marks };
+  await new Promise((done) => setTimeout(done, 300));  // for the call to be on record as begun
   await call.disconnect();
   return measured;
 };
@@ -73,13 +89,28 @@ def measure(server: RunningServer, page: Page, runs: int) -> list[dict[str, floa
     """Make calls one after the other; return when what was reached, in milliseconds."""
     found: list[dict[str, float]] = []
     for _ in range(runs):
+        asked_s = time.perf_counter()
         made: dict[str, Any] = server.json("POST", "/v1/calls/web", json={"agent_id": server.demo_agent_id})
+        token_ms = (time.perf_counter() - asked_s) * 1000
         page.wait_for_timeout(300)  # the greeting is made, or found, while a page would be asking for the microphone
-        found.append(
-            page.evaluate("([url, token]) => once(url, token)", [made["server_url"], made["participant_token"]])
+        marks: dict[str, float] = page.evaluate(
+            "([url, token]) => once(url, token)", [made["server_url"], made["participant_token"]]
         )
-        server.wait_for_call(made["id"])
+        found.append({"token (before)": token_ms, **marks, **_parts(server.wait_for_call(made["id"]))})
     return found
+
+
+def _parts(call: dict[str, Any]) -> dict[str, float]:
+    """Return what the call's record tells of how it came up."""
+    connect: dict[str, float | None] = call["latency"]["connect"]
+    quality: dict[str, float | None] = call["quality"] or {}
+    told: dict[str, float | None] = {
+        "server: join to path and microphone": connect["answer_to_active_ms"],
+        "server: join to greeting sent": connect["setup_ms"],
+        "server: ice": quality.get("ice_ms"),
+        "server: dtls": quality.get("dtls_ms"),
+    }
+    return {name: ms for name, ms in told.items() if ms is not None}
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -120,7 +151,7 @@ def main() -> None:
     )
     for name in names:
         values = [one[name] for one in warm if name in one]
-        print(f"  {name:<16} p50 {quantile(values, 0.5):6.0f}   p95 {quantile(values, 0.95):6.0f}   in {len(values)}")
+        print(f"  {name:<36} p50 {quantile(values, 0.5):6.0f}   p95 {quantile(values, 0.95):6.0f}   in {len(values)}")
 
 
 if __name__ == "__main__":
