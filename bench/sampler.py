@@ -21,12 +21,15 @@ class Sampler:
         self._inside: Counter[CodeType] = Counter()
         self._itself: Counter[tuple[CodeType, int]] = Counter()
         self._samples = 0
+        self._running = False
 
     def start(self) -> None:
+        self._running = True
         signal.signal(signal.SIGPROF, self._sample)
         signal.setitimer(signal.ITIMER_PROF, _EVERY_S, _EVERY_S)
 
     def stop(self) -> None:
+        self._running = False  # a signal may still be on its way
         signal.setitimer(signal.ITIMER_PROF, 0)
 
     def forget(self) -> None:
@@ -37,7 +40,7 @@ class Sampler:
 
     def _sample(self, number: int, frame: FrameType | None) -> None:
         del number
-        if frame is None:
+        if frame is None or not self._running:
             return
         self._samples += 1
         self._itself[frame.f_code, frame.f_lineno] += 1

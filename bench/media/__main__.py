@@ -3,7 +3,7 @@
 ``python -m bench.media`` takes about ten minutes. The same signalling, the same callers in a process of their own, the same
 two voices that never pause; the order of the variants changes from round to round, so that neither always runs on the
 warmer machine. Callers are light ones (:mod:`bench.media.light`), and LiveKit's client (libwebrtc) at one size, to show
-that both cost the server the same. What an engine, VAD or models cost comes on top (``bench.turns``).
+how much more it costs the server. What an engine, VAD or models cost comes on top (``bench.turns``).
 """
 
 import argparse

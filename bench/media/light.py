@@ -1,7 +1,7 @@
 """A caller that costs little: its Opus was encoded once for all, and what it hears is counted, not decoded.
 
 ICE and DTLS are aiortc's, once; from then on packets go past it. So that many callers fit on the cores that the measured
-process leaves. It costs that process the same as LiveKit's client does (the benchmark runs both at one size to show it).
+process leaves. LiveKit's client sends more checks and reports and costs that process more: the benchmark runs both at one size.
 """
 
 import asyncio
