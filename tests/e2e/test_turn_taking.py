@@ -10,7 +10,9 @@ import sys
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import httpx
@@ -28,7 +30,13 @@ LONG = "You will now be placed into the conference"
 CUT_IN = "Please try your call again later"
 HALVES = ("please wait while I", "connect your call")
 HUM = "mm-hm"
-PROMPTS = {QUICK: "vm-nobodyavail", LONG: "conf-placeintoconf", CUT_IN: "please-try-call-later"}
+LOOK_UP = "The conference will begin when the leader arrives"
+PROMPTS = {
+    QUICK: "vm-nobodyavail",
+    LONG: "conf-placeintoconf",
+    CUT_IN: "please-try-call-later",
+    LOOK_UP: "conf-waitforleader",
+}
 WHOLE, WHOLE_TEXT, CUT_AT = "vm-dialout", " ".join(HALVES), 0.5
 
 GREETING = "Hello, this is the shop."
@@ -36,7 +44,11 @@ LONG_ANSWER = (
     "It left the warehouse this morning, and the driver has your number. You will have it tomorrow at noon, and if "
     "nobody is at home then it goes to your neighbour."
 )
-ANSWERS = {
+FOUND = '{"arrives": "at ten"}'
+FOUND_ANSWER = "The leader comes at ten."
+ANSWERS: dict[str, Any] = {
+    LOOK_UP: {"tool_calls": [{"name": "leader", "arguments": {}}]},
+    FOUND: FOUND_ANSWER,
     QUICK: "Then I will call again.",
     LONG: LONG_ANSWER,
     CUT_IN: "Of course, goodbye for now.",
@@ -114,8 +126,9 @@ def world(built_pages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         stages = ("ONEINBOX_LLM_BASE_URL", "ONEINBOX_STT_BASE_URL", "ONEINBOX_TTS_BASE_URL")
+        environ = {**dict.fromkeys(stages, url), "ONEINBOX_ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8"}
         with (
-            RunningServer(folder / "data", environ=dict.fromkeys(stages, url)) as server,
+            RunningServer(folder / "data", environ=environ) as server,
             sync_playwright() as chromium,
         ):
             browser = chromium.chromium.launch(
@@ -157,8 +170,11 @@ class Call:
 @pytest.fixture
 def call(world: World, request: pytest.FixtureRequest) -> Call:
     """Talk to an agent of one's own, with the settings of the test's ``agent`` mark."""
-    fields = getattr(request, "param", {})
-    name = request.node.name.replace("_", " ")[:60]
+    return begin(world, request.node.name.replace("_", " ")[:60], **getattr(request, "param", {}))
+
+
+def begin(world: World, name: str, **fields: Any) -> Call:
+    """Make an agent and talk to it; return when its greeting was heard."""
     world.server.json("POST", "/v1/agents", json={"name": name, "first_message": GREETING, **fields})
     page = world.page
     page.goto(f"{world.server.url}/agents")
@@ -215,6 +231,61 @@ def test_a_sound_does_not_stop_the_agent(call: Call, sound: str, words: list[str
     assert said_by(record, "agent") == [GREETING, LONG_ANSWER], "it goes on, and says all of it, once"
     assert not any(message["interrupted"] for message in record["messages"])
     assert said_by(record, "user") == [LONG, *words]
+
+
+class SlowTool(ThreadingHTTPServer):
+    """A server of the account's, which answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _SlowAnswer)
+        self.go_on = Event()
+        Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _SlowAnswer(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, SlowTool)
+        self.server.go_on.wait(60)
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(FOUND)))
+        self.end_headers()
+        self.wfile.write(FOUND.encode())
+
+    def log_message(self, *args: Any) -> None: ...
+
+
+@pytest.fixture
+def slow_tool() -> Iterator[SlowTool]:
+    with SlowTool() as running:
+        yield running
+        running.go_on.set()
+
+
+def test_a_slow_tool_is_bridged_and_its_result_told(world: World, slow_tool: SlowTool) -> None:
+    tool = {
+        "type": "api_call",
+        "name": "leader",
+        "description": "When the leader arrives",
+        "url": f"http://127.0.0.1:{slow_tool.server_port}/",
+        "method": "GET",
+        "timeout_seconds": 60,
+    }
+    tool_id = world.server.json("POST", "/v1/tools", json=tool)["id"]
+    model = world.server.json("POST", "/v1/models", json={"name": "With a tool", "tool_ids": [tool_id]})
+    call = begin(world, "slow tool", llm_id=model["id"])
+    call.ear.say(prompt(PROMPTS[LOOK_UP]))
+    call.ear.wait_until_loud()
+    call.ear.wait_until_quiet()
+    slow_tool.go_on.set()
+    call.ear.wait_until_loud()
+    call.ear.wait_until_quiet()
+    record = call.hang_up()
+    assert said_by(record, "user") == [LOOK_UP]
+    greeting, *fillers, answer = said_by(record, "agent")
+    assert (greeting, answer) == (GREETING, FOUND_ANSWER)
+    assert fillers, "something was said while the tool ran"
+    assert said_by(record, "tool_result") == [FOUND]
 
 
 def test_a_turn_that_goes_on_is_taken_back(call: Call, world: World) -> None:
