@@ -78,8 +78,7 @@ async def test_a_turn_is_recorded_with_its_times_and_latencies(server: RunningSe
     async with in_call(server) as (caller, call_id):
         await caller.wait_until_quiet()
         await caller.speak_and_wait(flite("what are your opening hours"))
-        await caller.wait(lambda: len(caller.said_by_agent()) >= 2, what="the reply")
-        await caller.wait_until_quiet()
+        await caller.wait_for_answers(2)
         await asyncio.to_thread(server.json, "POST", f"/v1/calls/{call_id}/stop")
         await caller.wait(lambda: caller.left_reason, what="being told that the call is over")
         assert {"type": "call_ended", "reason": "api_stop"} in caller.events
@@ -126,7 +125,7 @@ async def test_a_killed_worker_loses_its_calls_only(server: RunningServer) -> No
         live = await asyncio.to_thread(server.json, "GET", f"/v1/calls/{kept_id}")
         assert live["status"] == "in_progress"
         await survivor.type("what are your opening hours")
-        await survivor.wait(lambda: len(survivor.said_by_agent()) >= 2, what="the other call going on")
+        await survivor.wait_for_answers(2)
         deadline = time.monotonic() + 10
         while len(set(server.worker_pids())) < 2:
             assert time.monotonic() < deadline, "the worker was not started again"
@@ -163,8 +162,7 @@ async def test_killing_everything_loses_no_finished_turn(tmp_path: Path) -> None
         await caller.wait_for_agent("demo desk")
         await caller.wait_until_quiet()
         await caller.type("what are your opening hours")
-        await caller.wait(lambda: len(caller.said_by_agent()) >= 2, what="the reply")
-        await caller.wait_until_quiet()
+        await caller.wait_for_answers(2)
         before = await asyncio.to_thread(server.json, "GET", f"/v1/calls/{made['id']}")
         server.kill_everything()
         await caller.leave()

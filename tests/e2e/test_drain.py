@@ -45,9 +45,9 @@ def worker_of(server: RunningServer, call_id: str) -> str:
 
 async def goes_on(caller: Caller) -> None:
     """Ask something, and wait for the answer."""
-    before = len(caller.said_by_agent())
+    before = len(caller.answers())
     await caller.type("what are your opening hours")
-    await caller.wait(lambda: len(caller.said_by_agent()) > before, limit_s=30, what="an answer")
+    await caller.wait_for_answers(before + 1)
 
 
 def metric(server: RunningServer, name: str, **labels: str) -> float:

@@ -52,16 +52,14 @@ async def start(server: RunningServer) -> tuple[Caller, str]:
 
     made = await asyncio.to_thread(make)
     caller = await Caller().join(made["server_url"], made["participant_token"])
-    await caller.wait_for_agent("what can I do for you")
-    await caller.wait_until_quiet()
+    await caller.wait_for_answers(1)
     return caller, made["id"]
 
 
 async def ask(caller: Caller, question: str) -> None:
-    before = len(caller.said_by_agent())
+    before = len(caller.answers())
     await caller.speak_and_wait(flite(question))
-    await caller.wait(lambda: len(caller.said_by_agent()) > before, 25, "an answer")
-    await caller.wait_until_quiet()
+    await caller.wait_for_answers(before + 1)
 
 
 async def record_of(server: RunningServer, caller: Caller, call_id: str) -> dict[str, Any]:

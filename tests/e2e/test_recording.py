@@ -39,8 +39,7 @@ async def talk(server: RunningServer, *, hang_up: bool = True) -> tuple[str, Cal
     await caller.wait_for_agent("demo desk")
     await caller.wait_until_quiet()
     await caller.speak_and_wait(flite(QUESTION))
-    await caller.wait(lambda: len(caller.said_by_agent()) >= 2, what="the reply")
-    await caller.wait_until_quiet()
+    await caller.wait_for_answers(2)
     if hang_up:
         await caller.leave()
     return made["id"], caller

@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 from livekit import rtc
 
+from oneinbox.live.engine.phrasebook import ENGLISH
+
+FILLERS = {*ENGLISH.fillers, *ENGLISH.patience}
+
 RATE_HZ = 48_000
 FRAME_SAMPLES = RATE_HZ // 50
 
@@ -140,6 +144,12 @@ class Caller:
         mine = self.room.local_participant.identity
         return [caption.text for caption in self.captions.values() if caption.identity != mine]
 
+    def answers(self) -> list[str]:
+        """What the agent has said to its end, or until it was stopped, in order; a filler alone is no answer."""
+        mine = self.room.local_participant.identity
+        said = [one.text for one in self.captions.values() if one.identity != mine and one.final]
+        return [text for text in said if text not in FILLERS]
+
     def said_by_user(self, *, final: bool = True) -> list[str]:
         """The caller's own captions, in order."""
         mine = self.room.local_participant.identity
@@ -166,6 +176,14 @@ class Caller:
         await self.wait(
             lambda: any(words.lower() in text.lower() for text in self.said_by_agent()), limit_s, f"{words!r}"
         )
+
+    async def wait_for_answers(self, count: int, limit_s: float = 40.0) -> None:
+        """Return when the agent has given ``count`` answers in all (its greeting is one) and falls silent.
+
+        A caption that has begun is not waited with: what it announces may not be heard yet, or be a filler.
+        """
+        await self.wait(lambda: len(self.answers()) >= count, limit_s, f"{count} answers of the agent")
+        await self.wait_until_quiet()
 
     async def wait_until_quiet(self, quiet_s: float = 0.6, limit_s: float = 30.0) -> None:
         """Return when the agent has been silent for ``quiet_s`` and does not say that it is still speaking.

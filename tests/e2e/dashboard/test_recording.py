@@ -14,8 +14,7 @@ async def _talk(server: RunningServer, made: dict[str, Any]) -> None:
     caller = await Caller().join(made["server_url"], made["participant_token"])
     await caller.wait_for_agent("demo desk")
     await caller.type("what are your opening hours")
-    await caller.wait(lambda: len(caller.said_by_agent()) >= 2, what="the reply")
-    await caller.wait_until_quiet()
+    await caller.wait_for_answers(2)
     await caller.leave()
 
 
