@@ -159,6 +159,13 @@ class MessageAdded(CallEvent, frozen=True, kw_only=True, tag="message"):
     """The user typed or clicked this instead of speaking it."""
 
 
+class MessageAmended(CallEvent, frozen=True, kw_only=True, tag="message_amended"):
+    """The caller's words were understood better after their turn had been recorded without the final transcript."""
+
+    message: MessageAdded
+    """As it is to stand from now on, whole and under the same id."""
+
+
 class LatencyMeasured(CallEvent, frozen=True, kw_only=True, tag="latency"):
     """One part of a turn's latency in milliseconds.
 
@@ -292,6 +299,7 @@ AnyCallEvent = (
     | CallActive
     | GreetingStarted
     | MessageAdded
+    | MessageAmended
     | LatencyMeasured
     | ToolCalled
     | InformationExtracted

@@ -92,6 +92,7 @@ class LiveCall:
         self._active = asyncio.Event()
         self._early: list[AnyCallEvent] = []
         """What the conversation told before two-way audio was proved."""
+        self._over_at: float | None = None
         self._ended: asyncio.Future[EndReason] = self._loop.create_future()
         self._leg = rooms.open_leg(
             room_name=spec.room_name, identity=spec.identity, agent_name=spec.agent_name, listener=self
@@ -109,6 +110,7 @@ class LiveCall:
             tools=tools,
             echo=EchoGuard(),
             turn_logs=turn_logs,
+            on_over=self._on_over,
         )
 
     async def run(self) -> None:
@@ -124,6 +126,7 @@ class LiveCall:
             _log.exception("call %s broke", self.spec.call_id)
         finally:
             await scope.aclose()
+            self._on_over(reason)
             active_s = self._clock_s() if self.active else 0.0
             if self._tape is not None:
                 await self._finish_recording(self._tape, active_s)
@@ -191,7 +194,11 @@ class LiveCall:
         return self._active.is_set()
 
     def _clock_s(self) -> float:
-        return 0.0 if self._connected_at is None else self._loop.time() - self._connected_at
+        """Return how long the call has lasted; it stands still once the call is over."""
+        if self._connected_at is None:
+            return 0.0
+        now_s = self._loop.time() if self._over_at is None else self._over_at
+        return max(0.0, now_s - self._connected_at)
 
     def _pass_on(self, event: AnyCallEvent) -> None:
         """Tell what happens in the conversation, but nothing of what it says before the call is told to have begun."""
@@ -246,7 +253,12 @@ class LiveCall:
                 worker_mem_pct=_memory_percent(),
             )
         )
-        self._leg.send_event("call_ended", {"reason": reason.value})
+
+    def _on_over(self, reason: EndReason) -> None:
+        """The call is over now, however long its tools take to finish: its time is up, and the page may leave."""
+        if self._over_at is None:
+            self._over_at = self._loop.time()
+            self._leg.send_event("call_ended", {"reason": reason.value})
 
     # ---- what the leg tells ------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from oneinbox.core.events import (
     InformationExtracted,
     LatencyMeasured,
     MessageAdded,
+    MessageAmended,
     MicrophoneSilent,
     ParticipantJoined,
     ProviderFailed,
@@ -66,8 +67,8 @@ class Recorder:
                 _log.warning("an event (%s) of an unknown call %s is dropped", type(event).__name__, event.call_id)
                 return
             match event:
-                case MessageAdded():
-                    await self._add_message(rows, call, event)
+                case MessageAdded() | MessageAmended():
+                    await self._put_message(rows, call, event)
                 case LatencyMeasured():
                     await repo.put_latency(rows, _latency(call, event))
                 case ToolCalled():
@@ -146,11 +147,15 @@ class Recorder:
         await recordings.end(rows, call.id, duration_s=duration_s, size_bytes=size_bytes, error=event.error)
 
     @staticmethod
-    async def _add_message(rows: Rows, call: Call, event: MessageAdded) -> None:
-        message = _message(call, event)
-        told_already = await repo.has_message(rows, message)
+    async def _put_message(rows: Rows, call: Call, event: MessageAdded | MessageAmended) -> None:
+        """Put a message on record; one that is there already gives way only to its amendment, whichever comes first."""
+        amended = isinstance(event, MessageAmended)
+        message = _message(call, event.message if amended else event)
+        stored = await repo.get_message(rows, message)
+        if stored is not None and (not amended or stored.content == message.content):
+            return
         await repo.put_message(rows, message)
-        if not told_already and not CallStatus(call.status).final:
+        if not CallStatus(call.status).final:
             await telling.tell_message(rows, call, message)
 
 

@@ -185,10 +185,9 @@ async def ended_among(rows: Rows, call_ids: Iterable[str]) -> list[str]:
     return sorted(wanted - set((await rows.execute(query)).scalars()))
 
 
-async def has_message(rows: Rows, message: CallMessage) -> bool:
-    """Whether the message is stored already, word for word."""
-    stored = await rows.get(CallMessage, (message.call_id, message.id))
-    return stored is not None and stored.content == message.content
+async def get_message(rows: Rows, message: CallMessage) -> CallMessage | None:
+    """Return the message of the same id that is stored already."""
+    return await rows.get(CallMessage, (message.call_id, message.id))
 
 
 async def put_message(rows: Rows, message: CallMessage) -> None:

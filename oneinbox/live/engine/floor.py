@@ -1,32 +1,12 @@
 """The floor: the half of the turn machine that answers, speaks, records and ends (see the laws in ``turns.py``)."""
 
-import msgspec
-
 from oneinbox.core.events import EndReason
 from oneinbox.live.engine import turn_events as ev
-from oneinbox.live.engine.barge_in import BargeIn
-from oneinbox.live.engine.endpointing import Endpointing, ends_call, normalised
+from oneinbox.live.engine.endpointing import ends_call, normalised
 from oneinbox.live.engine.sides import AgentSide, CallerSide, OnMove
-from oneinbox.live.engine.turn_table import Signal
+from oneinbox.live.engine.turn_settings import TurnSettings
+from oneinbox.live.engine.turn_table import Agent, Caller, Signal
 from oneinbox.live.engine.utterance import DecidedTurn, OpenTurn
-
-
-class TurnSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How one call takes turns."""
-
-    endpointing: Endpointing = Endpointing()
-    barge_in: BargeIn = BargeIn()
-    silence_timeout_s: float = 10.0
-    """Ends the call when both sides have been silent for this long; 0: never."""
-    reminders: int = 0
-    """How often the agent asks a silent caller whether they are still there ..."""
-    reminder_after_s: float = 5.0
-    """... each time after this much more silence."""
-    greeting_interruptible: bool = True
-    end_of_turn_model: bool = False
-    """There is a model to ask whether a turn is complete."""
-    max_duration_s: float = 600.0
-    end_call_phrases: tuple[str, ...] = ()
 
 
 class Floor:
@@ -46,6 +26,16 @@ class Floor:
         self._failures = 0
         self._said_interruptible = True  # what somebody outside had the agent say
         self._ending: EndReason | None = None  # the call ends for this once the farewell has been heard
+
+    @property
+    def caller(self) -> Caller:
+        """The caller's state."""
+        return self._caller.state
+
+    @property
+    def agent(self) -> Agent:
+        """The agent's state."""
+        return self._agent.state
 
     def _do(self, *commands: ev.AnyCommand) -> None:
         self._agent.out.extend(commands)

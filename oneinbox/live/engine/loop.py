@@ -18,22 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from oneinbox.core.errors import ProviderError, Stage
-from oneinbox.core.events import AnyCallEvent, EndReason, LatencyMeasured, MessageAdded, ProviderFailed, Role
-from oneinbox.core.ids import new_id
+from oneinbox.core.events import AnyCallEvent, EndReason, LatencyMeasured, ProviderFailed
 from oneinbox.core.spec import CallSpec
 from oneinbox.core.tasks import TaskScope
 from oneinbox.live.engine import turn_events as ev
-from oneinbox.live.engine.barge_in import BargeIn
 from oneinbox.live.engine.ear import Ear
-from oneinbox.live.engine.endpointing import Endpointing
 from oneinbox.live.engine.faults import Patience, warmed
-from oneinbox.live.engine.floor import TurnSettings
 from oneinbox.live.engine.history import History
 from oneinbox.live.engine.keypad import Keypad
 from oneinbox.live.engine.own_voice import OwnVoice
 from oneinbox.live.engine.phrasebook import phrasebook
 from oneinbox.live.engine.ports import (
-    Caption,
     Echo,
     EndOfTurn,
     EndOfTurnStream,
@@ -49,43 +44,22 @@ from oneinbox.live.engine.ports import (
 )
 from oneinbox.live.engine.speaker import Speaker, show_suggestions
 from oneinbox.live.engine.turn_log import SUFFIX, TurnLog
+from oneinbox.live.engine.turn_settings import TurnSettings
 from oneinbox.live.engine.turns import TurnMachine
+from oneinbox.live.engine.user_record import UserRecord
 
 _log = logging.getLogger(__name__)
 
 _SHORTEST_TIMER_S = 0.001
 _BEFORE_SPEECH_S = 0.2
 """What the end-of-turn model hears before the turn: the VAD is a little late."""
-_REMINDER_AFTER_S = 10.0
-"""Where nothing says when: neither the agent nor a silence timeout to share."""
-
-
-def turn_settings(spec: CallSpec, *, end_of_turn_model: bool = False) -> TurnSettings:
-    """Return how this call takes turns."""
-    turns, phrases = spec.turns, phrasebook(spec.stt.language)
-    own_acknowledgements, own_interruptions = turns.acknowledgement_phrases, turns.interruption_phrases
-    shared_s = turns.silence_timeout_s / (turns.reminder_count + 1)
-    return TurnSettings(
-        endpointing=Endpointing.from_responsiveness(turns.responsiveness),
-        barge_in=BargeIn.from_sensitivity(
-            turns.interruption_sensitivity,
-            acknowledgements=phrases.acknowledgements if own_acknowledgements is None else own_acknowledgements,
-            interruptions=phrases.interruptions if own_interruptions is None else own_interruptions,
-        ),
-        silence_timeout_s=turns.silence_timeout_s,
-        reminders=turns.reminder_count,
-        reminder_after_s=turns.reminder_after_s or shared_s or _REMINDER_AFTER_S,
-        end_of_turn_model=end_of_turn_model,
-        greeting_interruptible=turns.first_message_interruptible,
-        max_duration_s=turns.max_duration_s,
-        end_call_phrases=turns.end_call_phrases,
-    )
 
 
 class Conversation:
     """The conversation of one call. ``prepare`` before the participant is there, then ``run``, each at most once.
 
-    Make it on the running event loop. ``emit`` is called on that loop, in order, and must not block.
+    Make it on the running event loop. ``emit`` is called on that loop, in order, and must not block; so is ``on_over``,
+    once, at the moment at which the call is over: what ``run`` still waits for then are tools at work.
     """
 
     def __init__(
@@ -104,6 +78,7 @@ class Conversation:
         end_of_turn: EndOfTurn | None = None,
         echo: Echo | None = None,
         turn_logs: Path | None = None,
+        on_over: Callable[[EndReason], None] | None = None,
     ) -> None:
         self._spec = spec
         self._stt = stt
@@ -117,7 +92,7 @@ class Conversation:
         self._loop = asyncio.get_running_loop()
         self._now_s = self._loop.time
         self._end_of_turn = end_of_turn if spec.turns.end_of_turn_model else None
-        self._settings = turn_settings(spec, end_of_turn_model=self._end_of_turn is not None)
+        self._settings = TurnSettings.of_call(spec, end_of_turn_model=self._end_of_turn is not None)
         self._machine = TurnMachine(self._settings)
         self._turn_log = None if turn_logs is None else TurnLog(turn_logs / f"{spec.call_id}{SUFFIX}", self._settings)
         self._history = History(spec.llm.system_prompt)
@@ -138,16 +113,17 @@ class Conversation:
             fault=self._fault,
             echo=echo,
         )
+        self._user_record = UserRecord(spec.call_id, self._history, page=page, emit=emit)
         self._keypad = Keypad(lambda keys: self.push_text(f"[keys] {keys}"))
         self._scope = TaskScope(f"conversation:{spec.call_id}")
         self._running = False
+        self._on_over = on_over
         self._over: asyncio.Future[EndReason] = self._loop.create_future()
         self._vad_stream: VadStream | None = None
         self._turn_stream: EndOfTurnStream | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._inbox: deque[ev.AnyEvent] = deque()
         self._busy = False
-        self._segments: dict[int, str] = {}
         self._orders = self._list_orders()
 
     # ---- from outside -------------------------------------------------------------------------------------------
@@ -177,6 +153,7 @@ class Conversation:
     async def run(self, *, away: bool = False) -> EndReason:
         """Talk until the call's end is decided and what has to be heard first has been heard; return the reason.
 
+        Tools that run then are given a moment to finish, in which nothing is heard and nobody is listened to.
         The call's clock (``start_s`` of messages) starts here. ``away``: as after :meth:`set_away`.
         """
         if self._over.done():
@@ -246,6 +223,7 @@ class Conversation:
     def _start(self) -> None:
         self._running = True
         self._speaker.start()
+        self._user_record.started_s = self._speaker.started_s
         self._vad_stream = self._vad.open(self._tell_voice)
         if self._end_of_turn is not None:
             self._turn_stream = self._end_of_turn.open(
@@ -370,9 +348,9 @@ class Conversation:
             ev.Close: speaker.close,
             ev.SetLevel: lambda order: speaker.set_level(order, self._settings.barge_in.duck_gain),
             ev.ShowState: lambda order: self._page.set_attributes({"lk.agent.state": order.state.value}),
-            ev.ShowUser: self._show_user,
-            ev.RecordUser: self._record_user,
-            ev.AmendUser: lambda order: self._history.amend_user(order.text),
+            ev.ShowUser: self._user_record.show,
+            ev.RecordUser: self._user_record.record,
+            ev.AmendUser: self._user_record.amend,
             ev.Measure: self._measure,
             ev.EndCall: lambda order: self._end_call(order.reason),
         }
@@ -380,30 +358,6 @@ class Conversation:
     def _ask_end_of_turn(self, order: ev.AskEndOfTurn) -> None:
         if self._turn_stream is not None:
             self._turn_stream.judge(order.pause, self._now_s() - order.start_s + _BEFORE_SPEECH_S)
-
-    def _show_user(self, order: ev.ShowUser) -> None:
-        segment_id = self._segments.setdefault(order.turn, new_id("seg"))
-        if order.final:
-            del self._segments[order.turn]
-        self._page.show_caption(Caption(segment_id=segment_id, from_agent=False, text=order.text, final=order.final))
-
-    def _record_user(self, order: ev.RecordUser) -> None:
-        if not order.aside:
-            self._history.add_user(order.text)
-        started_s = self._speaker.started_s
-        self._emit(
-            MessageAdded(
-                call_id=self._spec.call_id,
-                message_id=new_id("msg"),
-                role=Role.USER,
-                content=order.text,
-                turn=order.turn,
-                start_s=round(order.start_s - started_s, 3),
-                end_s=round(order.end_s - started_s, 3),
-                confidence=order.confidence,
-                typed=order.typed,
-            )
-        )
 
     def _measure(self, order: ev.Measure) -> None:
         self._emit(LatencyMeasured(call_id=self._spec.call_id, part=order.part, turn=order.turn, ms=order.ms))
@@ -414,3 +368,5 @@ class Conversation:
         if reason is EndReason.TTS_FAILED:
             self._speaker.show_line(phrasebook(self._spec.stt.language).farewell)
         self._over.set_result(reason)
+        if self._on_over is not None:
+            self._on_over(reason)

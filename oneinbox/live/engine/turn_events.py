@@ -315,9 +315,10 @@ class RecordUser(Command, frozen=True, gc=False):
 
 
 class AmendUser(Command, frozen=True, gc=False):
-    """The final transcript of the recorded turn came late: the history should hold it from now on."""
+    """The final transcript of the turn that was recorded last came late: page, history and record are to hold it."""
 
     text: str
+    confidence: float | None
 
 
 class Measure(Command, frozen=True, gc=False):

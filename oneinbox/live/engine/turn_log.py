@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from oneinbox.live.engine import turn_events as ev
-from oneinbox.live.engine.floor import TurnSettings
+from oneinbox.live.engine.turn_settings import TurnSettings
 from oneinbox.live.engine.turns import TurnMachine
 
 SUFFIX = ".turns"

@@ -24,19 +24,19 @@ from typing import Any
 
 from oneinbox.core.events import EndReason
 from oneinbox.live.engine import turn_events as ev
-from oneinbox.live.engine.barge_in import Remark
-from oneinbox.live.engine.endpointing import Pause, Verdict, ends_call, normalised
-from oneinbox.live.engine.floor import TurnSettings
+from oneinbox.live.engine.endpointing import Pause, Verdict, ends_call
+from oneinbox.live.engine.listening import Listening
 from oneinbox.live.engine.sides import EPSILON_S, NEVER_S, OnMove
+from oneinbox.live.engine.turn_settings import TurnSettings
 from oneinbox.live.engine.turn_table import Agent, Caller, Signal
-from oneinbox.live.engine.utterance import DecidedTurn, OpenTurn, without_told
-from oneinbox.live.engine.waits import MOST_FAILURES, WAITING_FOR_WORDS, Waits
+from oneinbox.live.engine.utterance import DecidedTurn, OpenTurn
+from oneinbox.live.engine.waits import WAITING_FOR_WORDS
 
 MOST_SPECULATIONS = 4
 """Replies prepared for one turn before it is decided; after that the decision is waited for."""
 
 
-class TurnMachine(Waits):
+class TurnMachine(Listening):
     """One call's turns. ``receive`` takes an event and returns what is to be done, in order.
 
     ``on_move`` is told of every row of the tables that is used.
@@ -46,13 +46,6 @@ class TurnMachine(Waits):
         super().__init__(settings, on_move)
         self.deadline_s: float = NEVER_S
         """When the machine wants a ``Tick``, unless another event comes first."""
-        self._stt_owes = False  # the open turn's final transcript is still to come
-        self._stt_delay_s = 0.5
-        self._stt_partials = False  # the recogniser gives words while the caller speaks
-        self._told = ""  # words recorded from a partial, which the next final may tell again
-        self._told_before = ""  # the same, of words recorded before the decided turn
-        self._stt_failures = 0
-        self._pauses = 0  # how often the caller's speech has paused
         self._handlers: dict[type[ev.Event], Callable[[Any], None]] = {
             ev.Started: self._on_started,
             ev.Voice: self._on_voice,
@@ -76,16 +69,6 @@ class TurnMachine(Waits):
             ev.Back: self._on_back,
             ev.Ended: self._on_ended,
         }
-
-    @property
-    def caller(self) -> Caller:
-        """The caller's state."""
-        return self._caller.state
-
-    @property
-    def agent(self) -> Agent:
-        """The agent's state."""
-        return self._agent.state
 
     def receive(self, event: ev.AnyEvent) -> list[ev.AnyCommand]:
         """Take one event, later than or as late as the one before; return the commands that follow from it."""
@@ -133,41 +116,6 @@ class TurnMachine(Waits):
         ):
             self._agent.move(Signal.VOICE)
 
-    def _on_partial(self, event: ev.Partial) -> None:
-        turn = self._caller.turn
-        if turn is not None and turn.revise(without_told(event.text, self._told), self._now_s):
-            self._stt_partials = True
-            self._words_changed(turn)
-
-    def _on_final(self, event: ev.Final) -> None:
-        self._stt_failures = 0
-        told, self._told = self._told, ""
-        if self._late_final:
-            self._late_final = False
-            self._amend(without_told(event.text, self._told_before).strip())
-            return
-        text = without_told(event.text, told)
-        if self._stt_owes:
-            self._stt_owes = False
-            delay_s = self._now_s - self._caller.last_voice_s
-            self._stt_delay_s += 0.3 * (delay_s - self._stt_delay_s)
-            if self._caller.turn:
-                self._caller.turn.final_delay_s = delay_s
-        if self._caller.turn is None and not normalised(text):
-            return
-        turn = self._caller.turn or self._caller.open_turn(self._now_s)
-        if turn.add_final(text, event.confidence, self._now_s):
-            self._words_changed(turn)
-
-    def _on_end_of_turn(self, _: ev.EndOfTurn) -> None:
-        if self._caller.turn is not None and self._now_s > self._caller.last_voice_s + EPSILON_S:
-            self._caller.turn.signalled = True
-            self._stt_owes = False
-
-    def _on_completeness(self, event: ev.Completeness) -> None:
-        if self._caller.turn is not None and event.pause == self._pauses and self.caller is not Caller.SPEAKING:
-            self._caller.turn.complete = event.probability
-
     def _on_typed(self, event: ev.Typed) -> None:
         text = event.text.strip()
         if not text:
@@ -179,65 +127,6 @@ class TurnMachine(Waits):
         self._record(DecidedTurn(text=text, start_s=self._now_s, end_s=self._now_s, typed=True))
         if not self._ending:
             self._answer()
-
-    def _on_stt_failed(self, event: ev.SttFailed) -> None:
-        self._stt_lost(fatal=event.fatal, counts=event.short_lived or self._caller.turn is not None)
-
-    def _words_changed(self, turn: OpenTurn) -> None:
-        if self._ending:
-            return
-        turn.aside = False
-        if self.agent is not Agent.LISTENING and not self._deaf:
-            remark = self._settings.barge_in.judge(turn.text)
-            if not self._agent.settled or remark is Remark.STOP:  # until it is settled the caller just goes on
-                self._give_up_floor(continued_by=turn)
-            turn.aside = self._agent.settled and remark is Remark.ACKNOWLEDGEMENT
-        if not self._agent.released and normalised(turn.text) != self._agent.reply_key:
-            self._agent.drop_reply()
-        self._do(ev.ShowUser(self._turn + 1, turn.text, final=False))
-
-    def _amend(self, text: str) -> None:
-        """Take in the final transcript of a turn that was decided without it."""
-        turn = self._decided
-        if turn is None or not normalised(text) or normalised(turn.with_final(text)) == normalised(turn.text):
-            return
-        turn.text = turn.with_final(text)
-        if turn.recorded:
-            self._do(ev.AmendUser(turn.text))
-            return
-        self._agent.drop_reply()
-        self._prepare(turn.text, self._turn)
-        self._agent.release(self._now_s)
-
-    def _stt_lost(self, *, fatal: bool, counts: bool) -> None:
-        """Go on after the recogniser failed: with the words at hand, or with an apology, or not at all."""
-        self._stt_owes = self._late_final = False
-        self._stt_failures += counts
-        if fatal or self._stt_failures >= MOST_FAILURES:
-            self._fail_call(EndReason.STT_FAILED)
-        elif self.caller is Caller.SPEAKING:
-            self._do(ev.TellStt(speech=True))
-        elif self._caller.turn is not None and not self._caller.turn.text:
-            self._close_turn()
-            if self._caller.sounding:
-                return  # what the caller begins now is listened to; the agent goes on when it turns out to be nothing
-            if not self._agent.move(Signal.NO_WORDS) and self.agent is Agent.LISTENING:
-                self._say(ev.Line.UNHEARD)
-
-    def _close_turn(self) -> None:
-        self._caller.turn = None
-        self._stt_owes = False
-        self._silent_since_s, self._silent_before_s = self._now_s, 0.0
-        self._caller.move(Signal.TURN_OVER)
-
-    def _flush_words(self, turn: OpenTurn) -> None:
-        """Record the words of the open turn, unanswered, as a turn of its own; go on listening."""
-        if turn.text:
-            self._record(turn.decide(self._caller.last_voice_s))
-        self._told = f"{self._told} {turn.partial}".strip()
-        self._close_turn()
-        if self.caller is Caller.SPEAKING:
-            self._caller.turn = OpenTurn(start_s=self._now_s)
 
     def _consider_turn(self, turn: OpenTurn) -> None:
         """Decide in a pause whether the turn has ended or, if not, whether to prepare a reply."""
@@ -267,18 +156,6 @@ class TurnMachine(Waits):
         if not turn.aside or self.agent is Agent.LISTENING:
             return NEVER_S
         return self._caller.last_voice_s + self._settings.barge_in.answer_s
-
-    def _put_aside(self, turn: OpenTurn) -> None:
-        """Record an acknowledgement where it stands, and forget it."""
-        aside = turn.decide(self._caller.last_voice_s)
-        self._told = f"{self._told} {turn.partial}".strip()
-        self._close_turn()
-        self._do(
-            ev.ShowUser(self._turn + 1, aside.text, final=True),
-            ev.RecordUser(
-                self._turn, aside.text, aside.start_s, aside.end_s, aside.confidence, typed=False, aside=True
-            ),
-        )
 
     def _speculate_at_s(self, turn: OpenTurn) -> float:
         """Return when the words so far are stable enough to prepare a reply to; never, where none is wanted."""

@@ -20,6 +20,11 @@ def without_told(text: str, told: str) -> str:
     return " ".join(rest)
 
 
+def least(one: float | None, other: float | None) -> float | None:
+    """Return the lower of two confidences, of which either may not be known."""
+    return min((known for known in (one, other) if known is not None), default=None)
+
+
 class DecidedTurn:
     """A turn of the caller that endpointing has closed. It can be taken back until it is recorded."""
 
@@ -57,9 +62,14 @@ class DecidedTurn:
         self.final_delay_s: float | None = None
         self.perceived_s: float | None = None
 
-    def with_final(self, text: str) -> str:
-        """Return the whole text where ``text`` is the final transcript of the part that was not final."""
-        return f"{self.head} {text}".strip()
+    def amend(self, text: str, confidence: float | None) -> bool:
+        """Take ``text``, the final transcript of the part that was not final; return whether the words changed."""
+        whole = f"{self.head} {text}".strip()
+        if not normalised(text) or normalised(whole) == normalised(self.text):
+            return False
+        self.text = whole
+        self.confidence = least(self.confidence, confidence)
+        return True
 
     def latencies(self) -> Iterator[tuple[str, float]]:
         """Yield the parts of the turn's latency that are known here, in seconds."""
@@ -131,7 +141,7 @@ class OpenTurn:
         self._partial = ""
         if normalised(text):
             self._finals.append(text.strip())
-            self.confidence = confidence if self.confidence is None else min(self.confidence, confidence or 1.0)
+            self.confidence = least(self.confidence, confidence)
         changed = self.text != before
         if changed:
             self.changed_s = at_s

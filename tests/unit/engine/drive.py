@@ -5,7 +5,7 @@ from oneinbox.core.events import EndReason
 from oneinbox.live.engine import turn_events as ev
 from oneinbox.live.engine.barge_in import BargeIn
 from oneinbox.live.engine.endpointing import Endpointing
-from oneinbox.live.engine.floor import TurnSettings
+from oneinbox.live.engine.turn_settings import TurnSettings
 from oneinbox.live.engine.turn_table import Agent, Caller, Signal
 from oneinbox.live.engine.turns import TurnMachine
 
