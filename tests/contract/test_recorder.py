@@ -22,6 +22,7 @@ from oneinbox.core.events import (
     LatencyMeasured,
     LineQuality,
     MessageAdded,
+    MessageAmended,
     ParticipantJoined,
     ProviderFailed,
     QualityMeasured,
@@ -95,6 +96,21 @@ async def test_the_record_of_a_whole_call(api: Api) -> None:
     assert [message["typed"] for message in record["messages"]] == [False, False, False, True]
     assert record["messages"][1]["confidence"] == 0.9
     assert [failure["kind"] for failure in record["provider_failures"]] == ["timeout"]
+
+
+async def test_an_amended_message_stands_as_amended_in_any_order(api: Api) -> None:
+    for order in itertools.permutations("AAMM"):
+        call_id = await start(api)
+        await api.recorder.record(CallActive(call_id=call_id, answer_ms=1))
+        added = said(call_id, Role.USER, 1, 2.0, "a table for too", confidence=0.9)
+        better = msgspec.structs.replace(added, content="a table for two", confidence=0.7)
+        amended = MessageAmended(call_id=call_id, message=better)
+        for one in order:
+            await api.recorder.record(added if one == "A" else amended)
+        (message,) = (await read(api, call_id))["messages"]
+        assert (message["content"], message["confidence"], message["turn"]) == ("a table for two", 0.7, 1)
+    await api.recorder.record(CallEnded(call_id=call_id, reason=EndReason.USER_HANGUP, duration_s=6))
+    assert (await read(api, call_id))["transcript"] == "User: a table for two"
 
 
 QUALITY = LineQuality(

@@ -3,8 +3,9 @@
 from itertools import pairwise
 
 from oneinbox.core.events import EndReason, Role, ToolCalled
-from oneinbox.live.engine.barge_in import BargeIn
+from oneinbox.live.engine.barge_in import BargeIn, Remark
 from oneinbox.live.engine.endpointing import Endpointing
+from oneinbox.live.engine.tool_runs import END_GRACE_S
 from oneinbox.live.engine.turn_events import Line
 from tests.simulate.callers import HANG_UPS, REPLIES
 from tests.support.conversation import LINES, OWN_LINES, Outcome
@@ -26,6 +27,7 @@ def check(outcome: Outcome) -> None:
     check_heard_truth(outcome)
     check_stopped_by_words_alone(outcome)
     check_no_turn_lost(outcome)
+    check_one_truth(outcome)
     check_times(outcome)
     check_no_long_silence(outcome)
     check_the_page(outcome)
@@ -37,6 +39,7 @@ def check_end(outcome: Outcome) -> None:
     turns, reason = outcome.scene.turns, outcome.reason
     lasted_s = outcome.decided_s - outcome.started_s
     assert lasted_s <= turns.max_duration_s + 0.1
+    assert outcome.ended_s - outcome.decided_s <= (END_GRACE_S if outcome.scene.tools else 0.0) + 0.1
     match reason:
         case EndReason.SILENCE_TIMEOUT:
             sounds = [
@@ -143,6 +146,19 @@ def check_no_turn_lost(outcome: Outcome) -> None:
     typed = [m.content for m in outcome.messages if m.typed]
     assert typed == [text for _, text in outcome.caller.typed][: len(typed)]
     assert len(typed) >= sum(1 for at_s, _ in outcome.caller.typed if at_s < ended_s - 1e-6)
+
+
+def check_one_truth(outcome: Outcome) -> None:
+    """The caller's words are the same on record and for the language model, but for acknowledgements put aside."""
+    told = [word for message in outcome.history if message.role == "user" for word in message.content.split()]
+    at, judge = 0, BargeIn.from_sensitivity(0.5).judge
+    for said in outcome.said_by(Role.USER):
+        words = said.split()
+        if told[at : at + len(words)] == words:
+            at += len(words)
+        else:
+            assert judge(said) is Remark.ACKNOWLEDGEMENT, (said, told[at:])
+    assert at == len(told), told[at:]
 
 
 def check_times(outcome: Outcome) -> None:

@@ -14,6 +14,7 @@ from oneinbox.core.events import (
     EndReason,
     LatencyMeasured,
     MessageAdded,
+    MessageAmended,
     ProviderFailed,
     Role,
     ToolCalled,
@@ -22,7 +23,7 @@ from oneinbox.core.spec import CallSpec, LlmSpec, SttSpec, TtsSpec, TurnSpec
 from oneinbox.live.engine.faults import Patience
 from oneinbox.live.engine.loop import Conversation
 from oneinbox.live.engine.phrasebook import ENGLISH
-from oneinbox.live.engine.ports import HEARD_FRAME_BYTES
+from oneinbox.live.engine.ports import HEARD_FRAME_BYTES, ChatMessage
 from oneinbox.live.engine.turn_events import Line
 from tests.support.scripted import FRAME_S, FakeLlm, FakePage, FakePlayout, FakeStt, FakeTts, FakeVad
 from tests.support.scripted_tools import FakeTools
@@ -193,10 +194,18 @@ class Outcome:
     caller: Caller
     scene: Scene
     tasks_left: int
+    history: list[ChatMessage]
+    """What the language model would be told next."""
 
     @property
     def messages(self) -> list[MessageAdded]:
-        return [event for event in self.events if isinstance(event, MessageAdded)]
+        """As they stand on record: with what was amended."""
+        messages = {event.message_id: event for event in self.events if isinstance(event, MessageAdded)}
+        for event in self.events:
+            if isinstance(event, MessageAmended):
+                assert event.message.message_id in messages
+                messages[event.message.message_id] = event.message
+        return list(messages.values())
 
     @property
     def talk(self) -> list[tuple[str, str]]:
@@ -236,7 +245,13 @@ class Outcome:
         return [frame for frame in self.playout.frames if start_s <= frame[0] < end_s]
 
 
-def make_conversation(scene: Scene, *, emit: Callable[[AnyCallEvent], None], playout: FakePlayout) -> Conversation:
+def make_conversation(
+    scene: Scene,
+    *,
+    emit: Callable[[AnyCallEvent], None],
+    playout: FakePlayout,
+    on_over: Callable[[EndReason], None] | None = None,
+) -> Conversation:
     return Conversation(
         make_spec(first_message=scene.first_message, turns=scene.turns, language=scene.language),
         stt=scene.stt,
@@ -249,6 +264,7 @@ def make_conversation(scene: Scene, *, emit: Callable[[AnyCallEvent], None], pla
         tools=scene.tools,
         patience=scene.patience,
         turn_logs=scene.turn_logs,
+        on_over=on_over,
     )
 
 
@@ -260,7 +276,10 @@ def converse(scene: Scene) -> Outcome:
 async def _converse(scene: Scene) -> Outcome:
     events: list[AnyCallEvent] = []
     playout = scene.playout
-    conversation = make_conversation(scene, emit=events.append, playout=playout)
+    decided_s: list[float] = []
+    conversation = make_conversation(
+        scene, emit=events.append, playout=playout, on_over=lambda _: decided_s.append(now_s())
+    )
     caller = scene.stt.caller = Caller(conversation, playout, scene.stt.volunteer)
     if scene.prepared:
         await conversation.prepare()
@@ -271,8 +290,6 @@ async def _converse(scene: Scene) -> Outcome:
         if scene.microphone:
             caller.open_microphone()
         script = group.create_task(_play(scene.script, caller))
-        decided_s: list[float] = []
-        conversation._over.add_done_callback(lambda _: decided_s.append(now_s()))  # pyright: ignore[reportPrivateUsage] - the moment is not to be seen from outside
         async with asyncio.timeout(scene.turns.max_duration_s + 30):
             reason = await conversation.run()
         caller.close_microphone()
@@ -284,7 +301,10 @@ async def _converse(scene: Scene) -> Outcome:
     await asyncio.sleep(1)
     assert len(playout.frames) == heard or reason is EndReason.INTERNAL_ERROR, "something played after the end"
     left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    return Outcome(reason, started_s, decided_s[0], ended_s, events, scene.page, playout, caller, scene, len(left))
+    history = conversation._history.for_llm("")  # pyright: ignore[reportPrivateUsage] - nobody asks for it any more
+    return Outcome(
+        reason, started_s, decided_s[0], ended_s, events, scene.page, playout, caller, scene, len(left), list(history)
+    )
 
 
 async def _play(script: Script, caller: Caller) -> None:

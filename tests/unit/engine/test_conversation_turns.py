@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import pytest
 
-from oneinbox.core.events import Role
+from oneinbox.core.events import MessageAdded, MessageAmended, Role
 from oneinbox.core.spec import TurnSpec
 from tests.support.conversation import Caller, Outcome, Scene, converse
-from tests.support.scripted import FakeLlm, FakeStt
+from tests.support.scripted import MISHEARD, FakeLlm, FakeStt
 from tests.unit.engine.talk import AGENT, GREETING, LONG, USER, assert_heard_truth, recorded_agent_words
 
 
@@ -291,3 +291,31 @@ class TestBargeIn:
         assert outcome.said_by(Role.USER) == ["I would like a table", "for two"]
         assert outcome.scene.llm.requests[-1][-1].content == "I would like a table for two"
         assert len(outcome.said_by(Role.AGENT)) == 1
+
+
+class TestLateFinals:
+    def test_a_final_after_the_cap_corrects_page_history_and_record(self) -> None:
+        async def script(caller: Caller) -> None:
+            await caller.say("a table for two")
+            await caller.hear_out()
+            caller.hang_up()
+
+        outcome = converse(Scene(script, stt=FakeStt(final_s=1.9, mishears=True)))
+        first = next(event for event in outcome.events if isinstance(event, MessageAdded) and event.role is Role.USER)
+        assert first.content == "a table for two" + MISHEARD
+        assert outcome.said_by(Role.USER) == ["a table for two"]
+        (amended,) = [event.message for event in outcome.events if isinstance(event, MessageAmended)]
+        assert (amended.message_id, amended.turn, amended.start_s) == (first.message_id, first.turn, first.start_s)
+        assert [message.content for message in outcome.history if message.role == "user"] == ["a table for two"]
+        shown = [caption for caption in outcome.page.last_captions().values() if not caption.from_agent]
+        assert [(caption.text, caption.final) for caption in shown] == [("a table for two", True)]
+
+    def test_a_final_that_says_the_same_corrects_nothing(self) -> None:
+        async def script(caller: Caller) -> None:
+            await caller.say("a table for two")
+            await caller.hear_out()
+            caller.hang_up()
+
+        outcome = converse(Scene(script, stt=FakeStt(final_s=1.9)))
+        assert outcome.said_by(Role.USER) == ["a table for two"]
+        assert not [event for event in outcome.events if isinstance(event, MessageAmended)]
