@@ -127,6 +127,7 @@ class Worker:
             await self._scope.aclose()
             await self._media.aclose()
             await self._providers.aclose()
+            self._vad.close()
             if self._end_of_turn is not None:
                 self._end_of_turn.close()
             self._tapes.close()

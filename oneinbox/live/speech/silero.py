@@ -1,7 +1,9 @@
 """Voice activity by Silero, one ONNX session for every call of the process.
 
 Windows of all calls that are due go through the model as one batch: input [N, 576], state [2, N, 128]. A batch gives
-exactly what its rows would give one by one, and costs a third of it per call. Model: https://github.com/snakers4/silero-vad
+exactly what its rows would give one by one, and costs a third of it per call. A small batch is judged on the event loop,
+where a hop to a thread would cost more than it saves; a large one in a thread of its own, one at a time, while the loop goes
+on with other calls (onnxruntime releases the GIL). Model: https://github.com/snakers4/silero-vad
 (MIT), the 16 kHz variant with a free batch dimension; each window of 512 samples is preceded by the last 64 of the
 window before it.
 """
@@ -9,6 +11,8 @@ window before it.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -28,6 +32,8 @@ _TICK_S = 0.01
 _FEW = 4
 """With so few open streams each window is judged at once; with more, windows wait up to a tick to share a batch."""
 _SMALLEST = 8
+MOST_INLINE = 40
+"""Windows of a batch that is judged on the event loop: those of some 100 calls, and 1-2 ms."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -91,7 +97,7 @@ class SileroVad:
     Raises ``FileNotFoundError`` where the model is missing.
     """
 
-    def __init__(self, model_path: Path) -> None:
+    def __init__(self, model_path: Path, most_inline: int = MOST_INLINE) -> None:
         if not model_path.is_file():
             raise FileNotFoundError(
                 f"no model at {model_path}: run `python scripts/fetch_models.py {model_path.parent}`"
@@ -104,7 +110,11 @@ class SileroVad:
         self._open = 0
         self._due: dict[SileroStream, None] = {}  # a set that keeps its order
         self._ticking = False
+        self._most_inline = most_inline
+        self._judging = False  # a batch is with the thread
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vad")
         self.batches = 0
+        self.threaded_batches = 0
         self.windows = 0
         self._resize(_SMALLEST)
 
@@ -125,10 +135,19 @@ class SileroVad:
         self._open += 1
         return stream
 
+    @property
+    def judging(self) -> bool:
+        """Whether the thread is at work."""
+        return self._judging
+
+    def close(self) -> None:
+        """Stop the thread; a batch that it holds is not handed out."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
     def stream_ready(self, stream: SileroStream) -> None:
         """Note that a stream holds a whole window."""
         self._due[stream] = None
-        if not self._ticking:
+        if not self._ticking and not self._judging:
             self._ticking = True
             loop = asyncio.get_running_loop()
             if self._open <= _FEW:
@@ -165,16 +184,31 @@ class SileroVad:
         self._due.clear()
         if not batch:
             return
-        probabilities = self._judge(batch)
-        for stream in batch:
-            if len(stream.pending) >= _WINDOW_BYTES and not stream.closed:
-                self.stream_ready(stream)
-        # last, because callbacks may open and close streams
-        for stream, probability in zip(batch, probabilities, strict=True):
-            stream.hand_out(probability)
+        feeds = self._take(batch)
+        if len(batch) <= self._most_inline:
+            self._give(batch, self._session.run(None, feeds))
+            return
+        self._judging = True
+        self.threaded_batches += 1
+        judged = asyncio.get_running_loop().run_in_executor(self._thread, self._session.run, None, feeds)
+        judged.add_done_callback(partial(self._on_judged, batch))
 
-    def _judge(self, batch: list[SileroStream]) -> list[float]:
-        """Run one window of each stream through the model; return the probabilities of speech."""
+    def _on_judged(self, batch: list[SileroStream], judged: "asyncio.Future[Sequence[Floats]]") -> None:
+        """Take a batch back from the thread; what has become due meanwhile is next."""
+        self._judging = False
+        if judged.cancelled():
+            return
+        if (error := judged.exception()) is not None:
+            _log.error("the voice activity model failed", exc_info=error)
+            for stream in batch:
+                self._look(stream)
+        else:
+            self._give(batch, judged.result())
+        for stream in list(self._due)[:1]:
+            self.stream_ready(stream)
+
+    def _take(self, batch: list[SileroStream]) -> dict[str, npt.NDArray[Any]]:
+        """Take one window of each stream; return what the model is to be given, in arrays of their own."""
         for stream in batch:
             row = self._input[stream.slot]
             row[:_CONTEXT] = row[_WINDOW:]
@@ -182,9 +216,22 @@ class SileroVad:
             row[_CONTEXT:] *= _SCALE
             del stream.pending[:_WINDOW_BYTES]
         slots = np.array([stream.slot for stream in batch])
-        feeds = {"input": self._input[slots], "state": self._state[:, slots], "sr": _RATE}
-        output, state = self._session.run(None, feeds)
-        self._state[:, slots] = state
+        return {"input": self._input[slots], "state": self._state[:, slots], "sr": _RATE}
+
+    def _give(self, batch: list[SileroStream], judged: Sequence[Floats]) -> None:
+        """Keep the model's state and hand the probabilities out; streams may have closed, or moved, since ``_take``."""
+        output, state = judged
+        rows = [row for row, stream in enumerate(batch) if not stream.closed]
+        slots = [batch[row].slot for row in rows]
+        self._state[:, slots] = state[:, rows]
         self.batches += 1
         self.windows += len(batch)
-        return output[:, 0].tolist()
+        for stream in batch:
+            self._look(stream)
+        # last, because callbacks may open and close streams
+        for stream, probability in zip(batch, output[:, 0].tolist(), strict=True):
+            stream.hand_out(probability)
+
+    def _look(self, stream: SileroStream) -> None:
+        if len(stream.pending) >= _WINDOW_BYTES and not stream.closed:
+            self.stream_ready(stream)

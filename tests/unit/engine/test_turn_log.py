@@ -8,8 +8,8 @@ import pytest
 
 from oneinbox.cli import main
 from oneinbox.live.engine import turn_events as ev
-from oneinbox.live.engine.turn_settings import TurnSettings
 from oneinbox.live.engine.turn_log import TurnLog, TurnLogError, keep_newest, read_log, replay
+from oneinbox.live.engine.turn_settings import TurnSettings
 from oneinbox.live.engine.turns import TurnMachine
 from tests.simulate.callers import random_scene
 from tests.support.conversation import converse

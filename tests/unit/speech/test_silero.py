@@ -196,6 +196,63 @@ async def test_nothing_runs_while_there_is_nothing_to_do(vad: SileroVad) -> None
     assert vad.batches == 0
 
 
+async def feed_in_real_time(vad: SileroVad, clips: list[bytes]) -> list[list[float]]:
+    """Push all clips beside each other, a frame of each at a time, and wait until all of it has been judged."""
+    heard: list[list[float]] = [[] for _ in clips]
+    streams = [vad.open(probabilities.append) for probabilities in heard]
+    for at in range(0, max(map(len, clips)), 640):
+        for stream, clip in zip(streams, clips, strict=True):
+            stream.push(clip[at : at + 640])
+        await asyncio.sleep(0)
+    while any(len(found) < len(clip) // WINDOW_BYTES for found, clip in zip(heard, clips, strict=True)):
+        await asyncio.sleep(0.005)
+    for stream in streams:
+        stream.close()
+    return heard
+
+
+async def test_in_the_thread_it_is_exactly_the_same(vad: SileroVad, speech: list[bytes]) -> None:
+    clips = [clip[: 32_000 + 640 * number] for number, clip in enumerate(speech)]
+    threaded = SileroVad(MODEL, most_inline=0)
+    assert await feed_in_real_time(threaded, clips) == await feed_in_real_time(vad, clips)
+    assert threaded.threaded_batches == threaded.batches > 0
+    assert vad.threaded_batches == 0
+    threaded.close()
+
+
+async def test_streams_that_come_and_go_while_the_thread_works(vad: SileroVad, speech: list[bytes]) -> None:
+    clip = speech[0][:32_000]
+    (alone,) = await feed_in_real_time(vad, [clip])
+    threaded = SileroVad(MODEL, most_inline=0)
+    heard: list[float] = []
+    passing: list[float] = []
+    first = threaded.open(passing.append)  # makes the kept stream move when the slots are numbered anew
+    stream = threaded.open(heard.append)
+    others: list[SileroStream] = []
+    for number, at in enumerate(range(0, len(clip), WINDOW_BYTES)):
+        stream.push(clip[at : at + WINDOW_BYTES])
+        others.append(threaded.open(passing.append))
+        others[-1].push(noise(0.032, number))
+        while not threaded.judging:
+            await asyncio.sleep(0)
+        if number == 10:
+            first.close()
+        others.pop(0).close() if number % 2 else None
+        if number == 20:
+            while others:  # a batch of them is being judged: their slots are given to nobody before it is back
+                others.pop().close()
+        while len(heard) <= number and len(heard) < len(alone):
+            await asyncio.sleep(0.002)
+    assert heard == alone
+    count = len(passing)
+    for other in others:
+        other.close()
+    stream.close()
+    await asyncio.sleep(0.03)
+    assert len(passing) == count
+    threaded.close()
+
+
 def test_a_missing_model_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"fetch_models\.py"):
         SileroVad(tmp_path / "none.onnx")
