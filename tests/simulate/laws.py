@@ -151,14 +151,16 @@ def check_no_turn_lost(outcome: Outcome) -> None:
 def check_one_truth(outcome: Outcome) -> None:
     """The caller's words are the same on record and for the language model, but for acknowledgements put aside."""
     told = [word for message in outcome.history if message.role == "user" for word in message.content.split()]
-    at, judge = 0, BargeIn.from_sensitivity(0.5).judge
+    judge = BargeIn.from_sensitivity(0.5).judge
+    known = {
+        0
+    }  # how many of the words the messages so far may hold: one that acknowledges may have been put aside, or not
     for said in outcome.said_by(Role.USER):
         words = said.split()
-        if told[at : at + len(words)] == words:
-            at += len(words)
-        else:
-            assert judge(said) is Remark.ACKNOWLEDGEMENT, (said, told[at:])
-    assert at == len(told), told[at:]
+        aside = known if judge(said) is Remark.ACKNOWLEDGEMENT else set[int]()
+        known = {at + len(words) for at in known if told[at : at + len(words)] == words} | aside
+        assert known, (said, told)
+    assert len(told) in known, told
 
 
 def check_times(outcome: Outcome) -> None:
