@@ -179,7 +179,9 @@ class Reply:
         at = self._flushed
         while at < len(self.sentences) and self.sentences[at].samples:
             at += 1
-        sentence = _Sentence(text, self._round, filler=True)
+        # What is left to say of an earlier round still comes: the filler belongs to what it stands before.
+        round_ = self.sentences[at].round if at < len(self.sentences) else self._round
+        sentence = _Sentence(text, round_, filler=True)
         self.sentences.insert(at, sentence)
         self._start_voice(sentence)
         return True
