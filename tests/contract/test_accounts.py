@@ -100,6 +100,11 @@ async def test_wrong_and_unknown_are_told_alike(api: Api) -> None:
     assert all("set-cookie" not in answer.headers for answer in (wrong, unknown, without))
 
 
+async def test_what_no_database_could_hold_is_no_email(api: Api) -> None:
+    answer = await sign_in(api, "a\0nn@example.com")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "email")
+
+
 async def test_guessing_is_stopped_also_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("oneinbox.api.accounts.passwords._N", 2)
     await sign_up(api)

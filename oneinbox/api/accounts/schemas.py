@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from oneinbox.api.http.fields import Answer, Body, Name, Word, absent
+from oneinbox.api.http.fields import Answer, Body, Name, ShortText, Word, absent
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]+\.[^@\s.\x00-\x1f\x7f]+")
 
@@ -40,7 +40,7 @@ class SignUpRequest(Body):
 class SignInRequest(Body):
     """An e-mail and its password."""
 
-    email: Annotated[str, Field(max_length=254)]
+    email: Annotated[ShortText, Field(max_length=254)]
     password: Annotated[str, Field(max_length=1_000)]
 
 
