@@ -1,6 +1,6 @@
 """Call after call on one server: what a call took is given back.
 
-``ONEINBOX_LONG_TESTS=1``: a thousand calls, of which the first two hundred warm up; else sixty, of which thirty.
+``ONEINBOX_LONG_TESTS=1``: a thousand calls, of which the first two hundred warm up; else thirty, of which fifteen.
 """
 
 import os
@@ -13,7 +13,7 @@ import pytest
 from tests.support.caller import Caller
 from tests.support.running import RunningServer
 
-CALLS, WARM = (1_000, 200) if os.environ.get("ONEINBOX_LONG_TESTS") else (60, 30)
+CALLS, WARM = (1_000, 200) if os.environ.get("ONEINBOX_LONG_TESTS") else (30, 15)
 GROWTH = 1.05
 
 
