@@ -10,15 +10,16 @@ window before it.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
+
+from oneinbox.live.speech.onnx import Floats, open_model
 
 _log = logging.getLogger(__name__)
 
@@ -34,25 +35,6 @@ _FEW = 4
 _SMALLEST = 8
 MOST_INLINE = 40
 """Windows of a batch that is judged on the event loop: those of some 100 calls, and 1-2 ms."""
-
-Floats = npt.NDArray[np.float32]
-
-
-class _Session(Protocol):
-    """The part of an ``onnxruntime.InferenceSession`` that is used; the package itself is untyped."""
-
-    def run(self, names: None, feeds: Mapping[str, npt.NDArray[Any]]) -> Sequence[Floats]: ...
-
-
-def _load(model_path: Path) -> _Session:
-    """Open the model on one thread: with more, threads spin for each other and cost twice as much (measured)."""
-    onnx = cast("Any", ort)
-    options = onnx.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    return onnx.InferenceSession(str(model_path), sess_options=options, providers=["CPUExecutionProvider"])
 
 
 class SileroStream:
@@ -102,7 +84,7 @@ class SileroVad:
             raise FileNotFoundError(
                 f"no model at {model_path}: run `python scripts/fetch_models.py {model_path.parent}`"
             )
-        self._session = _load(model_path)
+        self._session = open_model(model_path)
         self._streams: list[SileroStream | None] = []
         self._state: Floats = np.zeros((2, 0, _STATE_WIDTH), np.float32)
         self._input: Floats = np.zeros((0, _CONTEXT + _WINDOW), np.float32)

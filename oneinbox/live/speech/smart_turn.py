@@ -7,17 +7,15 @@ outside the GIL, so it is asked once a pause, never on the event loop.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
 
 import numpy as np
-import numpy.typing as npt
-import onnxruntime as ort
 
 from oneinbox.live.speech.log_mel import RATE_HZ, Floats, log_mel
+from oneinbox.live.speech.onnx import open_model
 
 _log = logging.getLogger(__name__)
 
@@ -27,22 +25,6 @@ _HEARD_SAMPLES = int(HEARD_S * RATE_HZ)
 _THREADS = 2
 _MOST_WAITING = 8
 """With so many judgements under way another would come too late to be of use: it is not made."""
-
-
-class _Session(Protocol):
-    """The part of an ``onnxruntime.InferenceSession`` that is used; the package itself is untyped."""
-
-    def run(self, names: None, feeds: Mapping[str, npt.NDArray[Any]]) -> Sequence[Floats]: ...
-
-
-def _load(model_path: Path) -> _Session:
-    onnx = cast("Any", ort)
-    options = onnx.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    return onnx.InferenceSession(str(model_path), sess_options=options, providers=["CPUExecutionProvider"])
 
 
 class SmartTurnStream:
@@ -98,7 +80,7 @@ class SmartTurn:
             raise FileNotFoundError(
                 f"no model at {model_path}: run `python scripts/fetch_models.py {model_path.parent}`"
             )
-        self._session = _load(model_path)
+        self._session = open_model(model_path)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="end-of-turn")
         self._waiting = 0
 
