@@ -1,23 +1,20 @@
 import {
   type AudioCaptureOptions,
-  createLocalAudioTrack,
-  DefaultReconnectPolicy,
   type DisconnectReason,
   type LocalAudioTrack,
-  LogLevel,
   type Participant,
   type RemoteTrack,
-  Room,
+  type Room,
   RoomEvent,
-  setLogLevel,
   Track,
 } from "livekit-client";
 import { Captions } from "./captions.js";
 import { CallError } from "./errors.js";
 import type { EndInfo, VolumeLevels } from "./events.js";
 import { endOf, fromJoin, fromMethod, fromMicrophone } from "./livekit-errors.js";
+import { browserParts, type Meter, type RoomParts } from "./room-parts.js";
 import type { JoinOptions, RoomListener, RoomPort } from "./room-port.js";
-import { VolumeMeter } from "./volume-meter.js";
+import { type Deferred, deferred, within } from "./waiting.js";
 
 /** The keypad's keys by their codes (RFC 4733). */
 const KEYS = "0123456789*#ABCD";
@@ -27,26 +24,9 @@ const AGENT_TIMEOUT_MS = 15_000;
 const GOODBYE_TIMEOUT_MS = 2_000;
 /** How long the server may take to close the room after it said that the call is over. */
 const CLOSE_TIMEOUT_MS = 2_000;
-/** Tries to restore a lost line: about 25 s in all, a little less than the server waits for us. */
-const RECONNECT_DELAYS_MS = [0, 300, 1_200, 2_700, 4_800, 5_000, 5_000, 5_000];
-
 /** How long, and how often, a page that was loaded anew tries a token that the page before still uses. */
 const TAKE_OVER_TIMEOUT_MS = 3_000;
 const TAKE_OVER_DELAY_MS = 300;
-
-type Meter = Pick<VolumeMeter, "watch" | "unwatch" | "levels" | "resume" | "close">;
-
-/** What the room is made of; tests put their own parts here. */
-export interface RoomParts {
-  newRoom(options: { disconnectOnPageLeave: boolean }): Room;
-  openMicrophone(constraints: AudioCaptureOptions): Promise<LocalAudioTrack>;
-  newMeter(): Meter;
-  newAudioElement(): HTMLAudioElement;
-  /** Throws `CallError` where the page can have no microphone at all. */
-  checkPage(): void;
-  /** Whether the user has allowed the microphone earlier, so that no question will be asked. */
-  microphoneAllowed(): Promise<boolean>;
-}
 
 /** A room of the LiveKit protocol: OneInbox's embedded media endpoint, or a LiveKit server. */
 export class LivekitRoom implements RoomPort {
@@ -331,42 +311,6 @@ export class LivekitRoom implements RoomPort {
   }
 }
 
-const browserParts: RoomParts = {
-  newRoom({ disconnectOnPageLeave }) {
-    setLogLevel(LogLevel.error);
-    return new Room({
-      disconnectOnPageLeave,
-      reconnectPolicy: new DefaultReconnectPolicy(RECONNECT_DELAYS_MS),
-    });
-  },
-  openMicrophone: (constraints) => createLocalAudioTrack(constraints),
-  newMeter: () => new VolumeMeter(),
-  newAudioElement() {
-    const element = document.createElement("audio");
-    element.autoplay = true;
-    element.hidden = true;
-    element.dataset["oneinbox"] = "agent";
-    document.body.append(element);
-    return element;
-  },
-  checkPage() {
-    if (!globalThis.isSecureContext) {
-      throw new CallError("insecure_context", `Browsers give no microphone to ${location.origin}`);
-    }
-    if (typeof RTCPeerConnection === "undefined" || !navigator.mediaDevices) {
-      throw new CallError("unsupported_browser", "This browser cannot carry a call");
-    }
-  },
-  async microphoneAllowed() {
-    try {
-      const permission = await navigator.permissions.query({ name: "microphone" as PermissionName });
-      return permission.state === "granted";
-    } catch {
-      return false; // this browser does not tell
-    }
-  },
-};
-
 function readPhrases(text: string): string[] | undefined {
   const phrases = readJson(text);
   return Array.isArray(phrases) && phrases.every((phrase) => typeof phrase === "string")
@@ -390,34 +334,4 @@ function endedByServer(reason: string | undefined): CallError {
   return new CallError("ended", "The server ended the call while it was being connected", {
     endReason: reason,
   });
-}
-
-interface Deferred<T> {
-  promise: Promise<T>;
-  resolve: (value: T) => void;
-  reject: (error: unknown) => void;
-}
-
-/** A promise settled from outside. Its rejection may go unheard. */
-function deferred<T>(): Deferred<T> {
-  let resolve!: (value: T) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  promise.catch(() => undefined);
-  return { promise, resolve, reject };
-}
-
-async function within<T>(limitMs: number, work: Promise<T>, otherwise: string): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new CallError("media_failed", otherwise)), limitMs);
-  });
-  try {
-    return await Promise.race([work, limit]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,7 +1,8 @@
 import { EventEmitter } from "node:events";
 import { DisconnectReason, type Room, RoomEvent, RpcError } from "livekit-client";
 import { CallError } from "../src/errors.js";
-import { LivekitRoom, type RoomParts } from "../src/livekit-room.js";
+import { LivekitRoom } from "../src/livekit-room.js";
+import type { RoomParts } from "../src/room-parts.js";
 import type { JoinOptions, RoomListener } from "../src/room-port.js";
 
 type StreamHandler = (stream: unknown, from: { identity: string }) => void;
