@@ -43,7 +43,8 @@ class Sampler:
         if frame is None or not self._running:
             return
         self._samples += 1
-        self._itself[frame.f_code, frame.f_lineno] += 1
+        # A few instructions belong to no line (CPython 3.11's f_lineno is None there): they count as their function's first.
+        self._itself[frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno] += 1
         seen: set[CodeType] = set()
         while frame is not None:
             seen.add(frame.f_code)

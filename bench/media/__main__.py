@@ -4,28 +4,29 @@
 two voices that never pause; the order of the variants changes from round to round, so that neither always runs on the
 warmer machine. Callers are light ones (:mod:`bench.media.light`), and LiveKit's client (libwebrtc) at one size, to show
 how much more it costs the server. What an engine, VAD or models cost comes on top (``bench.turns``).
+
+The figures go to ``build/media/``; with ``--write`` to ``docs/benchmarks/media.*``, where they replace the last ones.
 """
 
 import argparse
 import importlib.metadata
 import json
-import os
-import platform
-import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
 
+from bench import published
+from bench.media import report
 from oneinbox.live.audio.opus import library_version
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTLE_S = 3.0
-WHOLE = 0.97
-"""Of the sound that was sent, so much has to be heard; else the endpoint did not carry its calls."""
 
 
 class Variant(NamedTuple):
@@ -36,8 +37,8 @@ class Variant(NamedTuple):
     load: str = "light"
 
 
-OURS = Variant("ours", ("--variant", "ours"))
-STOCK = Variant("stock", ("--variant", "stock"))
+OURS = Variant(report.OURS, ("--variant", "ours"))
+STOCK = Variant(report.STOCK, ("--variant", "stock"))
 RECORDED = Variant("ours, recorded", ("--variant", "ours", "--record"))
 VARIANTS = (
     OURS,
@@ -47,8 +48,8 @@ VARIANTS = (
     Variant("stock + uvloop", ("--variant", "stock", "--uvloop")),
 )
 LIVEKIT_CALLERS = (
-    Variant("ours, LiveKit's client", ("--variant", "ours"), "livekit"),
-    Variant("stock, LiveKit's client", ("--variant", "stock"), "livekit"),
+    Variant(report.OURS + report.LIVEKIT, ("--variant", "ours"), "livekit"),
+    Variant(report.STOCK + report.LIVEKIT, ("--variant", "stock"), "livekit"),
 )
 
 
@@ -56,12 +57,13 @@ class _Process:
     """A child that answers a line with a line of JSON."""
 
     def __init__(self, module: str, *arguments: str) -> None:
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the child
         self._child = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
         )
         self._seen = psutil.Process(self._child.pid)
@@ -70,7 +72,9 @@ class _Process:
         assert self._child.stdout is not None
         line = self._child.stdout.readline()
         if not line:
-            raise RuntimeError("a benchmark process died")
+            self._errors.seek(0)
+            lines = self._errors.read().strip().splitlines() or ["without a word"]
+            raise RuntimeError(f"a benchmark process died: {lines[-1]}")
         return line.strip()
 
     def count(self) -> dict[str, Any]:
@@ -96,6 +100,7 @@ class _Process:
         except (subprocess.TimeoutExpired, BrokenPipeError):
             self._child.kill()
             self._child.wait()
+        self._errors.close()
 
 
 def measure(variant: Variant, calls: int, seconds: float, *, profile: bool = False) -> dict[str, Any]:
@@ -134,47 +139,65 @@ def measure(variant: Variant, calls: int, seconds: float, *, profile: bool = Fal
         server.stop()
 
 
-def _row(calls: int, variant: Variant, runs: list[dict[str, Any]]) -> str:
-    def mean(key: str) -> float:
-        return statistics.mean(run[key] for run in runs)
+class Bench:
+    """Runs the variants and keeps what they came to, by ``variant/calls``."""
 
-    each = " ".join(f"{run['cpu_ms']:.1f}" for run in runs)
-    heard = min(mean("server_heard"), mean("client_heard"))
-    verdict = "" if heard >= WHOLE else "  NOT CARRIED"
-    return (
-        f"{calls:5}  {variant.name:24} {mean('cpu_ms'):6.1f} ({each})".ljust(56)
-        + f"{mean('core'):5.2f}   {mean('server_heard'):.3f} / {mean('client_heard'):.3f}   "
-        + f"{max(run['late_ms'] for run in runs):7.1f} {mean('memory_mb'):6.0f} {mean('load_cpu_ms'):10.1f}{verdict}"
-    )
+    def __init__(self, seconds: float) -> None:
+        self.figures: dict[str, dict[str, Any]] = {}
+        self.profiles: dict[str, dict[str, Any]] = {}
+        self._seconds = seconds
 
+    def compare(self, calls: int, variants: Sequence[Variant], rounds: int) -> None:
+        """Measure ``variants`` at one size, in an order that changes from round to round."""
+        found: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in variants}
+        for number in range(rounds):
+            first = number % len(variants)
+            for variant in (*variants[first:], *variants[:first]):
+                try:
+                    found[variant].append(measure(variant, calls, self._seconds))
+                except RuntimeError as error:
+                    print(f"{calls:5}  {variant.name}: {error}", flush=True)
+        for variant, runs in found.items():
+            figures = self.figures[f"{variant.name}/{calls}"] = report.summary(runs)
+            print(report.row(calls, variant.name, figures), flush=True)
 
-def _compare(calls: int, variants: tuple[Variant, ...], rounds: int, seconds: float) -> None:
-    found: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in variants}
-    for number in range(rounds):
-        first = number % len(variants)
-        for variant in variants[first:] + variants[:first]:
-            try:
-                found[variant].append(measure(variant, calls, seconds))
-            except RuntimeError as error:
-                print(f"{calls:5}  {variant.name}: {error}", flush=True)
-    for variant, runs in found.items():
-        if runs:
-            print(_row(calls, variant, runs), flush=True)
-    if found.get(OURS) and found.get(STOCK):
-        ours, stock = (statistics.mean(run["cpu_ms"] for run in found[variant]) for variant in (OURS, STOCK))
-        print(f"{calls:5}  stock / ours: {stock / ours:.1f}", flush=True)
-
-
-def _profile(calls: int, variants: tuple[Variant, ...], seconds: float, *, functions: bool) -> None:
-    for variant in variants:
-        run = measure(variant, calls, seconds, profile=True)
+    def profile(self, calls: int, *, functions: bool) -> None:
+        """See where our time goes at one size. Not stock's: its codecs run in threads, of which the sampler sees nothing."""
+        try:
+            run = measure(OURS, calls, self._seconds, profile=True)
+        except RuntimeError as error:
+            print(f"\nwhere the time goes: {calls} calls: {error}", flush=True)
+            return
+        self.profiles[str(calls)] = report.parts(run)
         print(
-            f"\nwhere the time goes: {variant.name}, {calls} calls, {run['cpu_ms']:.1f} ms per call-second (sampled; heard {run['server_heard']:.2f})"
+            f"\nwhere the time goes: {calls} calls, {run['cpu_ms']:.1f} ms per call-second (sampled; "
+            f"heard {run['server_heard']:.2f})"
         )
         for part, share in run["parts"].items():
             print(f"  {part:26} {100 * share:5.1f} %  {share * run['cpu_ms']:6.2f} ms")
         if functions:
             print(run["table"])
+
+
+def describe(options: argparse.Namespace, chosen: Sequence[Variant]) -> dict[str, Any]:
+    """Return what is measured, and on what."""
+    versions = {name: importlib.metadata.version(name) for name in ("aiortc", "aioice", "av", "uvloop", "livekit")}
+    return {
+        **published.describe(ROOT),
+        "versions": {**versions, "libopus": library_version().removeprefix("libopus ")},
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "sizes": options.calls,
+        "livekit": options.livekit,
+        "variants": [variant.name for variant in chosen],
+    }
+
+
+def publish(results: Mapping[str, Any], folder: Path) -> None:
+    """Write the figures as JSON, and as tables into the page, where there is one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "media.json").write_text(json.dumps(results, indent=1) + "\n")
+    published.write(folder / "media.md", f"{report.about(results)}\n{report.tables(results)}")
 
 
 def main() -> None:
@@ -184,31 +207,31 @@ def main() -> None:
         "--livekit", type=int, nargs="*", default=[8], help="sizes at which LiveKit's client is the load"
     )
     parser.add_argument(
-        "--profile", type=int, nargs="*", default=[40], help="sizes at which to see where the time goes"
+        "--profile", type=int, nargs="*", default=[40], help="sizes at which to see where our time goes"
     )
     parser.add_argument("--variants", nargs="*", help="names, to run only some", default=[one.name for one in VARIANTS])
     parser.add_argument("--functions", action="store_true", help="profile by function too")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks/media.*, not only build/media/")
     options = parser.parse_args()
-    versions = {name: importlib.metadata.version(name) for name in ("aiortc", "aioice", "av", "uvloop", "livekit")}
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
-    )
-    print(", ".join(f"{name} {version}" for name, version in versions.items()), f"{library_version()},", sep=", ")
+    chosen = tuple(one for one in VARIANTS if one.name in options.variants)
+    about = describe(options, chosen)
+    print(report.about(about))
     print("Opus 20 ms both ways without pause; ours: 16 kHz mono in, 24 kHz mono out at complexity 5, 32 kbit/s")
     print("stock: aiortc's tracks, AudioFrames at 48 kHz; its received audio is not resampled (it would cost more)\n")
     print(
         "calls  variant                  CPU ms per call-s (runs)   cores   heard: server/client   late ms   MB   caller's ms"
     )
-    chosen = tuple(one for one in VARIANTS if one.name in options.variants)
+    bench = Bench(options.seconds)
     for calls in options.calls:
-        _compare(calls, chosen, options.rounds, options.seconds)
+        bench.compare(calls, chosen, options.rounds)
     for calls in options.livekit:
-        _compare(calls, LIVEKIT_CALLERS, options.rounds, options.seconds)
+        bench.compare(calls, LIVEKIT_CALLERS, options.rounds)
     for calls in options.profile:
-        plain = tuple(one for one in (OURS, STOCK) if one in chosen)
-        _profile(calls, plain, options.seconds, functions=options.functions)
+        bench.profile(calls, functions=options.functions)
+    results = {**about, "figures": bench.figures, "profiles": bench.profiles}
+    publish(results, ROOT / "docs" / "benchmarks" if options.write else ROOT / "build" / "media")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from bench import published
 from bench.turns import peers, report, speech
 from bench.turns.measure import Figures
 
@@ -30,8 +31,6 @@ ENGINES = ("ours", "livekit", "pipecat")
 SETTINGS = ("stock", "equal")
 FULL_CORE = 0.92
 """More calls are not tried where they would take more than this share of a core."""
-
-_BEGIN, _END = "<!-- figures: written by the benchmark -->", "<!-- end of the figures -->"
 
 Key = tuple[str, str, int]
 
@@ -101,23 +100,6 @@ class Bench:
                         self.run(engine, settings, calls, core=core, share=1.0 if calls <= 20 else 0.6)
 
 
-def describe() -> dict[str, Any]:
-    """Return what the figures were taken on."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    cpu = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "?")  # fmt: skip
-    return {
-        "date": time.strftime("%Y-%m-%d"),
-        "commit": commit.stdout.strip(),
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "python": sys.version.split()[0],
-        "versions": peers.versions(ROOT),
-        "load_before": os.getloadavg()[0],
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.turns")
     parser.add_argument("--rounds", type=int, default=3)
@@ -134,7 +116,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     runs = out / "runs.jsonl"
     runs.unlink(missing_ok=True)
-    about = describe()
+    about = {**published.describe(ROOT), "versions": peers.versions(ROOT)}
     core = max(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
         speech.make(Path(folder))
@@ -153,10 +135,7 @@ def publish(results: dict[str, Any], folder: Path) -> None:
     """Write the figures as JSON, as tables into the page, where there is one, and drawn."""
     data, page = folder / "turns.json", folder / "turns.md"
     data.write_text(json.dumps(results, indent=1) + "\n")
-    text = page.read_text() if page.is_file() else f"{_BEGIN}{_END}"
-    head, _, rest = text.partition(_BEGIN)
-    tables = f"{report.about(results)}\n{report.tables(results)}"
-    page.write_text(f"{head}{_BEGIN}\n\n{tables}\n{_END}{rest.partition(_END)[2]}")
+    published.write(page, f"{report.about(results)}\n{report.tables(results)}")
     command = [str(peers.python(ROOT)), "-m", "bench.turns.plot", str(data), str(folder / "turns.svg")]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from bench import published
 from bench.turns.measure import Figures, percentile
 
 NAMES = {"ours": "ours", "livekit": "LiveKit Agents", "pipecat": "Pipecat"}
@@ -112,11 +113,6 @@ def _rows(figures: Mapping[str, Any], calls: int) -> list[list[str]]:
     return rows
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
 def tables(results: Mapping[str, Any]) -> str:
     """Return the tables of the report in Markdown."""
     figures = results["figures"]
@@ -127,7 +123,7 @@ def tables(results: Mapping[str, Any]) -> str:
         if any(f"{engine}/stock/{calls}" in figures for engine in NAMES):
             out += (
                 f"### {calls} call{'s' if calls > 1 else ''} in the process\n\n"
-                + _table(head, _rows(figures, calls))
+                + published.table(head, _rows(figures, calls))
                 + "\n"
             )
     rows: list[list[str]] = []
@@ -146,14 +142,14 @@ def tables(results: Mapping[str, Any]) -> str:
             row.append(f"{harness['cpu_ms_per_call_s']['mean']:.1f}" if harness else "-")
             rows.append(row)
     out += "### CPU, ms for each second of a call: mean (lowest-highest run)\n\n"
-    out += _table(["calls", *NAMES.values(), "LiveKit / ours", "Pipecat / ours", "harness alone"], rows) + "\n"
+    out += published.table(["calls", *NAMES.values(), "LiveKit / ours", "Pipecat / ours", "harness alone"], rows) + "\n"
     rows = [
         [f"{calls}, {settings}", *(f"{one['memory_mb_per_call']:.2f}" if one and "memory_mb_per_call" in one else "-" for one in known)]
         for calls in sizes if calls > 1
         for settings in ("stock", "equal")
         if any(known := [figures.get(f"{engine}/{settings}/{calls}") for engine in NAMES])
     ]  # fmt: skip
-    out += "### Memory for each further call, MB\n\n" + _table(["calls", *NAMES.values()], rows)
+    out += "### Memory for each further call, MB\n\n" + published.table(["calls", *NAMES.values()], rows)
     return out
 
 
