@@ -21,6 +21,7 @@ class Floor:
         self._silent_before_s = 0.0  # the silence that a reminder interrupted
         self._reminded: int = 0  # reminders since the caller's last turn
         self._turn: int = 0
+        self._messages: int = 0  # of the caller on record
         self._decided: DecidedTurn | None = None
         self._late_final = False  # the decided turn's final transcript is still to come
         self._failures = 0
@@ -105,13 +106,26 @@ class Floor:
         if turn is not self._decided:
             self._turn += 1
             self._decided = turn
-        if turn.recorded:
-            return
-        turn.recorded = True
-        self._reminded = 0
+            self._late_final = False
+        if not turn.recorded:
+            self._reminded = 0
+            self._put_on_record(turn, self._turn)
+
+    def _put_on_record(self, turn: DecidedTurn, number: int, *, aside: bool = False) -> None:
+        self._messages += 1
+        turn.number = self._messages
         self._do(
-            ev.ShowUser(self._turn, turn.text, final=True),
-            ev.RecordUser(self._turn, turn.text, turn.start_s, turn.end_s, turn.confidence, typed=turn.typed),
+            ev.ShowUser(number + aside, turn.text, final=True),
+            ev.RecordUser(
+                number,
+                turn.text,
+                turn.start_s,
+                turn.end_s,
+                turn.confidence,
+                typed=turn.typed,
+                aside=aside,
+                message=turn.number,
+            ),
         )
 
     def _give_up_floor(self, *, continued_by: OpenTurn | None = None) -> None:

@@ -33,6 +33,16 @@ class ToolRun:
         return RUNS_IN_BACKGROUND if self.in_background else STILL_RUNS
 
 
+class Said:
+    """A turn of one side. ``text`` may be corrected in place: a final transcript may come late."""
+
+    __slots__ = ("role", "text")
+
+    def __init__(self, role: str, text: str) -> None:
+        self.role = role
+        self.text = text
+
+
 class Exchange:
     """Tools that a reply asked for. It fills up in place as results come, also after the reply was cut short.
 
@@ -55,26 +65,20 @@ class History:
 
     def __init__(self, system_prompt: str) -> None:
         self._system_prompt = system_prompt
-        self._turns: list[tuple[str, str] | Exchange] = []
+        self._turns: list[Said | Exchange] = []
         self._contexts: deque[str] = deque()
         self._context_chars = 0
         self._ids: set[str] = set()
 
-    def add_user(self, text: str) -> None:
+    def add_user(self, text: str) -> Said:
         """Add a turn of the caller."""
-        self._turns.append(("user", text))
+        said = Said("user", text)
+        self._turns.append(said)
+        return said
 
     def add_agent(self, text: str) -> None:
         """Add what was heard of a reply."""
-        self._turns.append(("assistant", text))
-
-    def amend_user(self, text: str) -> None:
-        """Replace the caller's last turn: its final transcript came late."""
-        for at in range(len(self._turns) - 1, -1, -1):
-            turn = self._turns[at]
-            if isinstance(turn, tuple) and turn[0] == "user":
-                self._turns[at] = ("user", text)
-                return
+        self._turns.append(Said("assistant", text))
 
     def add_context(self, text: str) -> None:
         """Add something that the account says has become known; it stands with the system prompt from now on.
@@ -88,10 +92,10 @@ class History:
 
     def add_page_context(self, text: str) -> None:
         """Add something that the participant's page says. Nobody vouches for it: it stands among the caller's words."""
-        told = [turn for turn in self._turns if isinstance(turn, tuple) and turn[0] == _PAGE]
+        told = [turn for turn in self._turns if isinstance(turn, Said) and turn.role == _PAGE]
         if len(told) >= MOST_PAGE_CONTEXTS:
             self._turns.remove(told[0])
-        self._turns.append((_PAGE, f"[The caller's page says: {text}]"))
+        self._turns.append(Said(_PAGE, f"[The caller's page says: {text}]"))
 
     def begin_exchange(self, text: str, calls: Sequence[tuple[ToolCall, bool]]) -> Exchange:
         """Add tools that are about to run (each with whether in the background), and what was said before.
@@ -114,14 +118,14 @@ class History:
         messages: list[ChatMessage] = []
         if system := self._system():
             messages.append(ChatMessage(role="system", content=system))
-        for turn in [*self._turns, ("user", said)] if said else self._turns:
+        for turn in [*self._turns, Said("user", said)] if said else self._turns:
             if isinstance(turn, Exchange):
                 _add(messages, "assistant", turn.text, tuple(run.call for run in turn.runs))
                 messages += [
                     ChatMessage(role="tool", content=run.told, tool_call_id=run.call.call_id) for run in turn.runs
                 ]
             else:
-                _add(messages, "user" if turn[0] == _PAGE else turn[0], turn[1])
+                _add(messages, "user" if turn.role == _PAGE else turn.role, turn.text)
         return messages
 
     def _system(self) -> str:

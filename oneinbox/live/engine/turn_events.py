@@ -303,6 +303,7 @@ class RecordUser(Command, frozen=True, gc=False):
     """The caller's turn is over and certain. Times as in events.
 
     ``aside``: words that were not for the agent to answer ("mm-hm"); on the record, but no turn of the history.
+    ``message`` counts the caller's messages from 1.
     """
 
     turn: int
@@ -312,11 +313,13 @@ class RecordUser(Command, frozen=True, gc=False):
     confidence: float | None
     typed: bool
     aside: bool = False
+    message: int = 0
 
 
 class AmendUser(Command, frozen=True, gc=False):
-    """The final transcript of the turn that was recorded last came late: page, history and record are to hold it."""
+    """The final transcript of a recorded turn came late: page, history and record are to hold it."""
 
+    message: int
     text: str
     confidence: float | None
 

@@ -173,10 +173,9 @@ class TurnMachine(Listening):
         return turn.changed_s + (self._settings.endpointing.stable_s if self._stt_owes else 0.0)
 
     def _decide(self, turn: OpenTurn) -> None:
-        self._late_final, self._told_before = self._stt_owes, self._told
-        self._told = f"{self._told} {turn.partial}".strip()
+        self._late_final = self._stt_owes
         self._close_turn()
-        self._decided = turn.decide(self._caller.last_voice_s)
+        self._decided = self._remember(turn.decide(self._caller.last_voice_s))
         self._decided.eou_delay_s = self._now_s - self._caller.last_voice_s
         self._turn += 1
         self._answer()

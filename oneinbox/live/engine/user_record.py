@@ -7,8 +7,11 @@ import msgspec
 from oneinbox.core.events import AnyCallEvent, MessageAdded, MessageAmended, Role
 from oneinbox.core.ids import new_id
 from oneinbox.live.engine import turn_events as ev
-from oneinbox.live.engine.history import History
+from oneinbox.live.engine.history import History, Said
 from oneinbox.live.engine.ports import Caption, Page
+
+_MOST_AMENDABLE = 50
+"""Messages back that a final transcript may correct: the next one comes long before."""
 
 
 class UserRecord:
@@ -26,7 +29,7 @@ class UserRecord:
         self._emit = emit
         self._segments: dict[int, str] = {}
         self._final_segment = ""
-        self._last: tuple[str, MessageAdded] | None = None  # the last turn: its caption's segment, and its message
+        self._messages: dict[int, tuple[str, MessageAdded, Said | None]] = {}  # by number; with its caption's segment
 
     def show(self, order: ev.ShowUser) -> None:
         """Show the words of a turn."""
@@ -49,19 +52,20 @@ class UserRecord:
             confidence=order.confidence,
             typed=order.typed,
         )
-        if not order.aside:
-            self._history.add_user(order.text)
-            self._last = self._final_segment, message
+        said = None if order.aside else self._history.add_user(order.text)
+        self._messages[order.message] = self._final_segment, message, said
+        self._messages.pop(order.message - _MOST_AMENDABLE, None)
         self._emit(message)
 
     def amend(self, order: ev.AmendUser) -> None:
-        """Correct the last turn."""
-        if self._last is None:
+        """Correct a turn; one of long ago stays as it is."""
+        if order.message not in self._messages:
             return
-        segment_id, message = self._last
+        segment_id, message, said = self._messages[order.message]
         message = msgspec.structs.replace(message, content=order.text, confidence=order.confidence)
-        self._last = segment_id, message
-        self._history.amend_user(order.text)
+        self._messages[order.message] = segment_id, message, said
+        if said is not None:
+            said.text = order.text
         self._show(segment_id, order.text, final=True)
         self._emit(MessageAmended(call_id=self._call_id, message=message))
 

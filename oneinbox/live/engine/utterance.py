@@ -5,28 +5,16 @@ from collections.abc import Iterator
 from oneinbox.live.engine.endpointing import normalised
 
 
-def without_told(text: str, told: str) -> str:
-    """Return ``text`` without the words of ``told`` it begins with, or all of it where it begins otherwise.
-
-    A recogniser tells an utterance again, longer, when the speech goes on; words that were recorded from its partial
-    transcript are not to be recorded twice.
-    """
-    words, rest = normalised(told).split(), text.split()
-    while words and rest:
-        heard = normalised(rest[0]).split()
-        if heard != words[: len(heard)]:
-            return text
-        del words[: len(heard)], rest[0]
-    return " ".join(rest)
-
-
 def least(one: float | None, other: float | None) -> float | None:
     """Return the lower of two confidences, of which either may not be known."""
     return min((known for known in (one, other) if known is not None), default=None)
 
 
 class DecidedTurn:
-    """A turn of the caller that endpointing has closed. It can be taken back until it is recorded."""
+    """A turn of the caller that endpointing has closed. It can be taken back until it is recorded.
+
+    Its words are the ``head``, which is final, and ``partial``, which the next final transcript tells again.
+    """
 
     __slots__ = (
         "confidence",
@@ -34,8 +22,9 @@ class DecidedTurn:
         "eou_delay_s",
         "final_delay_s",
         "head",
+        "number",
+        "partial",
         "perceived_s",
-        "recorded",
         "start_s",
         "text",
         "typed",
@@ -50,26 +39,37 @@ class DecidedTurn:
         confidence: float | None = None,
         typed: bool = False,
         head: str = "",
+        partial: str = "",
     ) -> None:
         self.text = text
-        self.head = head  # the part of the text that was final
+        self.head = head
+        self.partial = partial
         self.start_s = start_s
         self.end_s = end_s  # the last speech
         self.confidence = confidence
         self.typed = typed
-        self.recorded = False
+        self.number = 0  # which of the caller's messages it is on record, from 1
         self.eou_delay_s: float | None = None
         self.final_delay_s: float | None = None
         self.perceived_s: float | None = None
 
-    def amend(self, text: str, confidence: float | None) -> bool:
-        """Take ``text``, the final transcript of the part that was not final; return whether the words changed."""
+    @property
+    def recorded(self) -> bool:
+        """Whether it stands on the record."""
+        return self.number > 0
+
+    def confirm(self, text: str, confidence: float | None) -> bool:
+        """Take ``text``, the final transcript of the part that was not final; return whether the words changed.
+
+        Where it has no words, those at hand stay.
+        """
         whole = f"{self.head} {text}".strip()
-        if not normalised(text) or normalised(whole) == normalised(self.text):
-            return False
-        self.text = whole
-        self.confidence = least(self.confidence, confidence)
-        return True
+        changed = bool(normalised(text)) and normalised(whole) != normalised(self.text)
+        if changed:
+            self.text = whole
+            self.confidence = least(self.confidence, confidence)
+        self.head, self.partial = self.text, ""
+        return changed
 
     def latencies(self) -> Iterator[tuple[str, float]]:
         """Yield the parts of the turn's latency that are known here, in seconds."""
@@ -153,9 +153,17 @@ class OpenTurn:
         """The words that no final transcript has confirmed."""
         return self._partial
 
+    def confirm(self) -> None:
+        """Keep the partial transcript as it is: nobody will tell these words again."""
+        if self._partial:
+            self._finals.append(self._partial)
+            self._partial = ""
+
     def continue_from(self, turn: DecidedTurn) -> None:
         """Put a turn that was taken back before these words."""
-        self._finals.insert(0, turn.text)
+        if turn.head:
+            self._finals.insert(0, turn.head)
+        self._partial = f"{turn.partial} {self._partial}".strip()
         self.start_s = turn.start_s
 
     def decide(self, end_s: float) -> DecidedTurn:
@@ -163,6 +171,7 @@ class OpenTurn:
         turn = DecidedTurn(
             text=self.text,
             head=" ".join(self._finals),
+            partial=self._partial,
             start_s=self.start_s,
             end_s=max(self.start_s, end_s),
             confidence=self.confidence,

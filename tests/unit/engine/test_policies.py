@@ -9,7 +9,7 @@ from oneinbox.live.engine.barge_in import BargeIn, Remark
 from oneinbox.live.engine.endpointing import Endpointing, Pause, Verdict, ends_call, normalised
 from oneinbox.live.engine.phrasebook import PHRASEBOOKS, phrasebook
 from oneinbox.live.engine.turn_events import Line
-from oneinbox.live.engine.utterance import OpenTurn, without_told
+from oneinbox.live.engine.utterance import OpenTurn
 
 
 @pytest.mark.parametrize(("share", "silence_s"), [(0, 1.2), (0.5, 0.49), (1, 0.2), (-3, 1.2), (7, 0.2)])
@@ -173,21 +173,6 @@ def test_end_call_phrases(text: str, phrases: tuple[str, ...], ends: bool) -> No
 def test_normalised() -> None:
     assert normalised("  Hello,   WORLD -- it's 9:30! ") == "hello world its 9 30"
     assert normalised("?! ...") == ""
-
-
-@pytest.mark.parametrize(
-    ("text", "told", "rest"),
-    [
-        ("I want a table for two", "i want a table", "for two"),
-        ("I want", "I want a table", ""),
-        ("You want a table", "I want", "You want a table"),
-        ("I want, a table", "I want", "a table"),
-        ("hello", "", "hello"),
-        ("", "hello", ""),
-    ],
-)
-def test_without_told(text: str, told: str, rest: str) -> None:
-    assert without_told(text, told) == rest
 
 
 def test_an_open_turn_collects_finals_and_the_partial() -> None:

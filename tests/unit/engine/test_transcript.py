@@ -50,8 +50,8 @@ def test_history_alternates_and_ends_with_what_was_said() -> None:
     history = History("Be kind.")
     history.add_agent("Hello.")
     history.add_user("I want")
-    history.add_user("a table")
-    history.amend_user("two tables")
+    said = history.add_user("a table")
+    said.text = "two tables"
     assert history.for_llm("please") == [
         ChatMessage(role="system", content="Be kind."),
         ChatMessage(role="assistant", content="Hello."),
@@ -59,13 +59,6 @@ def test_history_alternates_and_ends_with_what_was_said() -> None:
     ]
     assert history.for_llm() == history.for_llm("")
     assert History("").for_llm("hi") == [ChatMessage(role="user", content="hi")]
-
-
-def test_amending_without_a_user_changes_nothing() -> None:
-    history = History("")
-    history.add_agent("Hello.")
-    history.amend_user("x")
-    assert history.for_llm() == [ChatMessage(role="assistant", content="Hello.")]
 
 
 def test_word_timings_go_before_the_estimate() -> None:
