@@ -135,7 +135,6 @@ async def _think_long(caller: Caller, dice: random.Random) -> None:
     await caller.pause(dice.uniform(8, 25))
 
 
-TYPING = (_type, _type_while_speaking)
 STEPS: dict[Step, int] = {
     _say: 6,
     _hesitate: 3,
@@ -241,7 +240,7 @@ def random_scene(seed: int) -> Scene:
             partial_s=dice.choice([None, 0.1, 0.3]),
             faults={number: _fault(dice) for number in range(1, 30) if faulty and dice.random() < 0.1},
             mute=[number for number in range(1, 30) if faulty and dice.random() < 0.1],
-            mishears=dice.random() < 0.3 and final_s < 0.9 and not any(step in TYPING for step in steps),
+            mishears=dice.random() < 0.3,
         ),
         tools=FakeTools(tools) if tools else None,
         tts=FakeTts(

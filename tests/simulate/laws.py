@@ -4,7 +4,6 @@ from itertools import pairwise
 
 from oneinbox.core.events import EndReason, Role, ToolCalled
 from oneinbox.live.engine.barge_in import BargeIn, Remark
-from oneinbox.live.engine.endpointing import Endpointing
 from oneinbox.live.engine.tool_runs import END_GRACE_S
 from oneinbox.live.engine.turn_events import Line
 from tests.simulate.callers import HANG_UPS, REPLIES
@@ -120,29 +119,28 @@ def check_stopped_by_words_alone(outcome: Outcome) -> None:
 
 
 def check_no_turn_lost(outcome: Outcome) -> None:
-    """Every word that the recogniser told of is on record, in order, once.
+    """Every word that the recogniser told of is on record, in order, once; and as its final had it, if there was one.
 
-    Not for a recogniser whose finals come after the cap: its turn is recorded as its partials had it.
+    Not for a recogniser that fails: what it has heard, the next one never tells.
     """
-    stt, policy = outcome.scene.stt, Endpointing()
-    if (
-        stt.faults
-        or stt.mute
-        or (stt.partial_s is not None and stt.final_s + policy.pause_s > policy.final_cap_s - 0.05)
-    ):
+    stt, ended_s = outcome.scene.stt, outcome.decided_s
+    if stt.faults or stt.mute:
         return
-    ended_s = outcome.decided_s
-    told = max((count for at_s, count in outcome.scene.stt.told if at_s < ended_s - 0.01), default=0)
-    sure = [word for _, word in outcome.caller.words][:told]
+    told, confirmed = (
+        max((count for at_s, count in counted if at_s < ended_s - 0.01), default=0)
+        for counted in (stt.told, stt.confirmed)
+    )
+    said = [word for _, word in outcome.caller.words]
     recorded = [
-        heard_right(word)
+        word
         for message in outcome.messages
         if message.role is Role.USER and not message.typed
         for word in message.content.split()
     ]
-    everything = [word for _, word in outcome.caller.words]
-    assert recorded[: len(sure)] == sure, (sure, recorded)
-    assert recorded == everything[: len(recorded)], (everything, recorded)
+    understood = [heard_right(word) for word in recorded]
+    assert understood[:told] == said[:told], (said, recorded)
+    assert understood == said[: len(recorded)], (said, recorded)
+    assert recorded[:confirmed] == said[:confirmed], (said, recorded)
     typed = [m.content for m in outcome.messages if m.typed]
     assert typed == [text for _, text in outcome.caller.typed][: len(typed)]
     assert len(typed) >= sum(1 for at_s, _ in outcome.caller.typed if at_s < ended_s - 1e-6)

@@ -192,6 +192,7 @@ class FakeStt:
         self.mishears = mishears  # the last word of each partial is not what the final will have
         self.caller: Talker | None = None
         self.told: list[tuple[float, int]] = []  # how many of the caller's words were told by when
+        self.confirmed: list[tuple[float, int]] = []  # the same, by a final
         self.utterances = 0
         self.opened = 0
         self._stream: FakeSttStream | None = None
@@ -259,6 +260,7 @@ class FakeSttStream:
         text = self._heard_words()
         assert self._stt.caller is not None
         self._stt.note_told()
+        self._stt.confirmed.append(self._stt.told[-1])
         self._stt.caller.recognised()
         self._results.put_nowait(SttFinal(text=text, confidence=0.9 if text else None))
 

@@ -28,7 +28,12 @@ from oneinbox.live.engine.retold import split_retold
         ("no", "a table for two", "", "no"),
         # scripts without spaces
         ("\u6211\u8981\u4e00\u5f20\u684c\u5b50", "\u6211\u8981", "\u6211\u8981", "\u4e00\u5f20\u684c\u5b50"),
-        ("\u6211\u8981\u4e00\u5f20\u684c\u5b50", "\u6211\u8981\u4e00\u53ea", "\u6211\u8981\u4e00\u5f20", "\u684c\u5b50"),
+        (
+            "\u6211\u8981\u4e00\u5f20\u684c\u5b50",
+            "\u6211\u8981\u4e00\u53ea",
+            "\u6211\u8981\u4e00\u5f20",
+            "\u684c\u5b50",
+        ),
     ],
 )
 def test_what_is_told_again(text: str, told: str, again: str, rest: str) -> None:
@@ -50,7 +55,9 @@ def test_what_is_told_again_of_several_turns(text: str, told: list[str], again: 
     assert split_retold(text, told) == (again, rest)
 
 
-WORDS = st.lists(st.sampled_from(["a", "table", "tablish", "for", "two", "to", "\u6211\u8981", "-", "it's"]), max_size=9)
+WORDS = st.lists(
+    st.sampled_from(["a", "table", "tablish", "for", "two", "to", "\u6211\u8981", "-", "it's"]), max_size=9
+)
 
 
 @given(WORDS, st.lists(WORDS, max_size=3))
