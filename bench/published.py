@@ -34,7 +34,7 @@ def write(page: Path, figures: str) -> None:
 
     Raises ``ValueError`` where there is a page without such a place.
     """
-    text = page.read_text() if page.is_file() else f"{_BEGIN}{_END}"
+    text = page.read_text() if page.is_file() else f"{_BEGIN}{_END}\n"
     head, begin, rest = text.partition(_BEGIN)
     _, end, tail = rest.partition(_END)
     if not (begin and end):

@@ -4,15 +4,14 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from livekit import rtc
 
-from tests.support.caller import Caller
+from tests.support.caller import Caller, in_call
 from tests.support.running import RunningServer
 from tests.support.speech import flite, need_flite
 
@@ -26,27 +25,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield running
 
 
-def make_call(server: RunningServer, **body: Any) -> dict[str, Any]:
-    return server.json("POST", "/v1/calls/web", json={"agent_id": server.demo_agent_id, **body})
-
-
-@asynccontextmanager
-async def in_call(server: RunningServer) -> AsyncIterator[tuple[Caller, str]]:
-    made = await asyncio.to_thread(make_call, server)
-    caller = await Caller().join(made["server_url"], made["participant_token"])
-    try:
-        await caller.wait_for_agent("demo desk")
-        yield caller, made["id"]
-    finally:
-        await caller.leave()
-
-
 async def ended(server: RunningServer, call_id: str, limit_s: float = 10.0) -> dict[str, Any]:
     return await asyncio.to_thread(server.wait_for_call, call_id, limit_s=limit_s)
 
 
 async def test_status_follows_the_call_and_hanging_up_completes_it(server: RunningServer) -> None:
-    made = await asyncio.to_thread(make_call, server, metadata={"source": "test"})
+    made = await asyncio.to_thread(server.make_call, metadata={"source": "test"})
     assert made["status"] in ("queued", "initiated")
     caller = await Caller().join(made["server_url"], made["participant_token"])
     await caller.wait_for_agent("demo desk")
@@ -96,13 +80,13 @@ async def test_a_turn_is_recorded_with_its_times_and_latencies(server: RunningSe
 
 
 async def test_a_token_nobody_uses_fails_the_call(server: RunningServer) -> None:
-    made = await asyncio.to_thread(make_call, server)
+    made = await asyncio.to_thread(server.make_call)
     record = await ended(server, made["id"])
     assert (record["status"], record["end_reason"], record["duration_seconds"]) == ("failed", "user_never_joined", 0)
 
 
 async def test_a_token_joins_once(server: RunningServer) -> None:
-    made = await asyncio.to_thread(make_call, server)
+    made = await asyncio.to_thread(server.make_call)
     first = await Caller().join(made["server_url"], made["participant_token"])
     with pytest.raises(rtc.ConnectError):
         await rtc.Room().connect(made["server_url"], made["participant_token"])
@@ -156,8 +140,8 @@ async def test_killing_everything_loses_no_finished_turn(tmp_path: Path) -> None
     server = RunningServer(tmp_path / "data")
     server.start()
     try:
-        made = await asyncio.to_thread(make_call, server)
-        untouched = await asyncio.to_thread(make_call, server)
+        made = await asyncio.to_thread(server.make_call)
+        untouched = await asyncio.to_thread(server.make_call)
         caller = await Caller().join(made["server_url"], made["participant_token"])
         await caller.wait_for_agent("demo desk")
         await caller.wait_until_quiet()
@@ -194,7 +178,7 @@ async def test_stopping_the_server_ends_its_calls_with_a_reason(tmp_path: Path) 
 
 
 async def test_no_secret_is_printed(server: RunningServer) -> None:
-    made = await asyncio.to_thread(make_call, server)
+    made = await asyncio.to_thread(server.make_call)
     caller = await Caller().join(made["server_url"], made["participant_token"])
     await caller.wait_for_agent("demo desk")
     await caller.leave()

@@ -2,32 +2,14 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.caller import Caller
+from tests.support.caller import Caller, in_call
 from tests.support.media_server import until
 from tests.support.running import RunningServer
-
-
-def make_call(server: RunningServer) -> dict[str, Any]:
-    return server.json("POST", "/v1/calls/web", json={"agent_id": server.demo_agent_id})
-
-
-@asynccontextmanager
-async def in_call(server: RunningServer) -> AsyncIterator[tuple[Caller, str]]:
-    made = await asyncio.to_thread(make_call, server)
-    caller = await Caller().join(made["server_url"], made["participant_token"])
-    try:
-        await caller.wait_for_agent("demo desk")
-        yield caller, made["id"]
-    finally:
-        await caller.leave()
 
 
 def send(server: RunningServer, number: signal.Signals) -> None:
@@ -95,13 +77,14 @@ async def test_calls_are_spread_and_live_through_sigterm_and_the_server_ends_wit
         server.stop()
 
 
-async def test_a_second_signal_ends_the_drain(tmp_path: Path) -> None:
-    server = RunningServer(tmp_path / "data").start()
+async def check_shutdown(server: RunningServer, *, again: bool) -> None:
+    """Ask a server with a live call to stop, where wished twice: it ends, and the call is told and knows why."""
     try:
         async with in_call(server) as (caller, call_id):
             send(server, signal.SIGTERM)
-            await until(lambda: has_said(server, "Draining: 1 calls"), 30, what="the drain")
-            send(server, signal.SIGTERM)
+            if again:
+                await until(lambda: has_said(server, "Draining: 1 calls"), 30, what="the drain")
+                send(server, signal.SIGTERM)
             await caller.wait(lambda: caller.left_reason, 30, what="being told")
             assert server.process is not None
             assert await asyncio.to_thread(server.process.wait, 30) == 0
@@ -110,21 +93,15 @@ async def test_a_second_signal_ends_the_drain(tmp_path: Path) -> None:
         assert record["end_reason"] == "server_shutdown"
     finally:
         server.stop()
+
+
+async def test_a_second_signal_ends_the_drain(tmp_path: Path) -> None:
+    await check_shutdown(RunningServer(tmp_path / "data").start(), again=True)
 
 
 async def test_a_drain_that_takes_too_long_ends_the_calls_that_are_left(tmp_path: Path) -> None:
-    server = RunningServer(tmp_path / "data", environ={"ONEINBOX_DRAIN_TIMEOUT_S": "1"}).start()
-    try:
-        async with in_call(server) as (caller, call_id):
-            send(server, signal.SIGTERM)
-            await caller.wait(lambda: caller.left_reason, 30, what="being told")
-            assert server.process is not None
-            assert await asyncio.to_thread(server.process.wait, 30) == 0
-        server.start()
-        record = await asyncio.to_thread(server.json, "GET", f"/v1/calls/{call_id}")
-        assert record["end_reason"] == "server_shutdown"
-    finally:
-        server.stop()
+    server = RunningServer(tmp_path / "data", environ={"ONEINBOX_DRAIN_TIMEOUT_S": "1"})
+    await check_shutdown(server.start(), again=False)
 
 
 async def test_workers_are_replaced_under_live_calls(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 async def talk(server: RunningServer, *, hang_up: bool = True) -> tuple[str, Caller]:
     """Hear the greeting, ask, hear the answer, and leave."""
     need_flite()
-    made = await asyncio.to_thread(server.json, "POST", "/v1/calls/web", json={"agent_id": server.demo_agent_id})
+    made = await asyncio.to_thread(server.make_call)
     caller = await Caller().join(made["server_url"], made["participant_token"])
     await caller.wait_for_agent("demo desk")
     await caller.wait_until_quiet()
@@ -127,7 +127,7 @@ async def test_a_store_by_address_is_all_it_takes(tmp_path: Path) -> None:
 
 async def check_store(server: RunningServer, store: S3Store) -> None:
     server.json("PATCH", f"/v1/agents/{server.demo_agent_id}", json={"enable_recording": True})
-    made = await asyncio.to_thread(server.json, "POST", "/v1/calls/web", json={"agent_id": server.demo_agent_id})
+    made = await asyncio.to_thread(server.make_call)
     caller = await Caller().join(made["server_url"], made["participant_token"])
     await caller.wait_for_agent("demo desk")
     store.stop()

@@ -20,7 +20,7 @@ async def test_a_dead_microphone_is_told_and_taken_back_and_stays_on_the_record_
     server: RunningServer,
 ) -> None:
     async def call() -> tuple[str, Caller]:
-        made = await asyncio.to_thread(server.json, "POST", "/v1/calls/web", json={"agent_id": server.demo_agent_id})
+        made = await asyncio.to_thread(server.make_call)
         return made["id"], await Caller().join(made["server_url"], made["participant_token"])
 
     silent, heard = {"type": "microphone", "silent": True}, {"type": "microphone", "silent": False}

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
@@ -26,13 +25,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServ
         yield stack.enter_context(first), stack.enter_context(second)
 
 
-def make_call(server: RunningServer) -> dict[str, Any]:
-    return server.json("POST", "/v1/calls/web", json={"agent_id": server.demo_agent_id})
-
-
 async def test_a_call_is_stopped_through_the_other_server(pair: tuple[RunningServer, RunningServer]) -> None:
     first, second = pair
-    made = await asyncio.to_thread(make_call, first)
+    made = await asyncio.to_thread(first.make_call)
     caller = await Caller().join(made["server_url"], made["participant_token"])
     await caller.wait_for_agent("demo desk")
     await asyncio.to_thread(second.json, "POST", f"/v1/calls/{made['id']}/stop")
@@ -45,7 +40,7 @@ async def test_a_call_is_stopped_through_the_other_server(pair: tuple[RunningSer
 
 async def test_a_killed_servers_calls_are_lost_and_the_others_go_on(pair: tuple[RunningServer, RunningServer]) -> None:
     first, second = pair
-    lost, waiting, kept = [await asyncio.to_thread(make_call, server) for server in (first, first, second)]
+    lost, waiting, kept = [await asyncio.to_thread(server.make_call) for server in (first, first, second)]
     gone = await Caller().join(lost["server_url"], lost["participant_token"])
     stays = await Caller().join(kept["server_url"], kept["participant_token"])
     await gone.wait_for_agent("demo desk")
@@ -59,5 +54,5 @@ async def test_a_killed_servers_calls_are_lost_and_the_others_go_on(pair: tuple[
     live = await asyncio.to_thread(second.json, "GET", f"/v1/calls/{kept['id']}")
     assert live["status"] == "in_progress"
     await asyncio.to_thread(first.start)  # it comes back, and takes calls again
-    assert (await asyncio.to_thread(make_call, first))["status"] == "queued"
+    assert (await asyncio.to_thread(first.make_call))["status"] == "queued"
     await asyncio.gather(gone.leave(), stays.leave())

@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
 from livekit import rtc
 
 from oneinbox.live.engine.phrasebook import ENGLISH
+from tests.support.running import RunningServer
 
 FILLERS = {*ENGLISH.fillers, *ENGLISH.patience}
 
@@ -199,3 +201,15 @@ class Caller:
             limit_s,
             "the agent's silence",
         )
+
+
+@asynccontextmanager
+async def in_call(server: RunningServer) -> AsyncGenerator[tuple[Caller, str], None]:
+    """Be in a call of the demo agent, its greeting begun; yields the caller and the call's id, and hangs up."""
+    made = await asyncio.to_thread(server.make_call)
+    caller = await Caller().join(made["server_url"], made["participant_token"])
+    try:
+        await caller.wait_for_agent("demo desk")
+        yield caller, made["id"]
+    finally:
+        await caller.leave()

@@ -95,6 +95,10 @@ class RunningServer:
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json()
 
+    def make_call(self, **body: Any) -> dict[str, Any]:
+        """Start a web call of the demo agent, or of the one that ``body`` names; returns what the route answers."""
+        return self.json("POST", "/v1/calls/web", json={"agent_id": self.demo_agent_id, **body})
+
     def wait_for_call(self, call_id: str, *, status: tuple[str, ...] = ("completed", "failed"), limit_s: float = 20):
         """Return the call's record as soon as it has one of these statuses."""
         deadline = time.monotonic() + limit_s

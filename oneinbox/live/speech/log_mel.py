@@ -10,7 +10,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from oneinbox.live.speech.onnx import Floats
 
 RATE_HZ = 16_000
 BANDS = 80

@@ -21,7 +21,7 @@ async def _talk(server: RunningServer, made: dict[str, Any]) -> None:
 def recorded_call(server: RunningServer) -> str:
     """Have a recorded call; the caller needs an event loop of its own, beside Playwright's."""
     server.json("PATCH", f"/v1/agents/{server.demo_agent_id}", json={"enable_recording": True})
-    made = server.json("POST", "/v1/calls/web", json={"agent_id": server.demo_agent_id})
+    made = server.make_call()
     talking = threading.Thread(target=lambda: asyncio.run(_talk(server, made)))
     talking.start()
     talking.join(60)

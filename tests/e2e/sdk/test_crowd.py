@@ -87,7 +87,7 @@ def page(open_browser: OpenBrowser) -> Generator[Page]:
 
 
 def one_round(server: RunningServer, page: Page) -> None:
-    made = [server.json("POST", "/v1/calls/web", json={"agent_id": server.demo_agent_id}) for _ in range(CALLS)]
+    made = [server.make_call() for _ in range(CALLS)]
     page.evaluate("(made) => join(made)", made)
     page.wait_for_function("window.heard().every((one) => one)", timeout=PATIENCE_S * 1000)
     assert page.evaluate("window.ended()") == [None] * CALLS  # all at once, none in another's place

@@ -60,7 +60,7 @@ def page(open_browser: OpenBrowser, origin: str) -> Page:
 def start_call(server: RunningServer, page: Page) -> dict[str, Any]:
     # a silent caller would be hung up on after some time
     server.json("PATCH", f"/v1/agents/{server.demo_agent_id}", json={"silence_timeout_seconds": 0})
-    made = server.json("POST", "/v1/calls/web", json={"agent_id": server.demo_agent_id})
+    made = server.make_call()
     page.evaluate(
         "(call) => oi.start({ ...call, resumable: true })",
         {"serverUrl": made["server_url"], "token": made["participant_token"]},
@@ -113,7 +113,7 @@ def test_a_reloaded_page_comes_back_into_the_same_call(server: RunningServer, pa
 
 def test_a_page_may_be_reloaded_before_its_first_join_is_through(server: RunningServer, page: Page) -> None:
     for delay_ms in (0, 30, 80, 150):
-        made = server.json("POST", "/v1/calls/web", json={"agent_id": server.demo_agent_id})
+        made = server.make_call()
         page.evaluate(
             "([call, delay]) => { void oi.start({ ...call, resumable: true }).catch(() => 0);"
             " return new Promise((done) => setTimeout(done, delay)); }",

@@ -1,7 +1,6 @@
 """What the Web SDK makes of a real server's refusals: the reason that its user can act on."""
 
 from collections.abc import Generator
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page
@@ -53,23 +52,19 @@ def origin_of(page: Page) -> str:
     return page.evaluate("location.origin")
 
 
-def make_call(server: RunningServer) -> dict[str, Any]:
-    return server.json("POST", "/v1/calls/web", json={"agent_id": server.demo_agent_id})
-
-
 def make_key(server: RunningServer, *origins: str) -> str:
     body = {"name": "page", "allowed_origins": list(origins)}
     return server.json("POST", "/v1/publishable-keys", json=body)["key"]
 
 
 def test_a_token_joins_once(server: RunningServer, page: Page) -> None:
-    made = make_call(server)
+    made = server.make_call()
     join = ["connect", made["server_url"], made["participant_token"]]
     assert page.evaluate(REASON, join) is None
     server.wait_for_call(made["id"])
     assert page.evaluate(REASON, join) in ("token_used", "call_not_found")
 
-    made = make_call(server)
+    made = server.make_call()
     join = ["connect", made["server_url"], made["participant_token"]]
     page.evaluate(
         "([, serverUrl, token]) => { window.first = new sdk.OneinboxCall({serverUrl, token}); return first.connect(); }",
@@ -81,14 +76,14 @@ def test_a_token_joins_once(server: RunningServer, page: Page) -> None:
 
 
 def test_a_call_that_was_stopped_before_it_was_joined(server: RunningServer, page: Page) -> None:
-    made = make_call(server)
+    made = server.make_call()
     server.json("POST", f"/v1/calls/{made['id']}/stop")
     server.wait_for_call(made["id"])
     assert page.evaluate(REASON, ["connect", made["server_url"], made["participant_token"]]) == "call_not_found"
 
 
 def test_a_token_that_is_not_ours(server: RunningServer, page: Page) -> None:
-    made = make_call(server)
+    made = server.make_call()
     for bad in ("nonsense", made["participant_token"][:-4] + "AAAA"):
         assert page.evaluate(REASON, ["connect", made["server_url"], bad]) == "token_invalid"
 
