@@ -37,6 +37,8 @@ class Script(msgspec.Struct, kw_only=True):
     audio_rate_hz: int = 24_000
     audio_format: str = "pcm"
     """``pcm``, or ``wav`` for a server that answers with a WAV file whatever it is asked for."""
+    strict_order: bool = False
+    """Whether, as with Mistral's models, a user may not speak right after a tool."""
     done_line: bool = True
     """Whether streams end with ``data: [DONE]``."""
 

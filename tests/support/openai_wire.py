@@ -21,6 +21,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -72,6 +73,12 @@ def _check_tools(messages: list[_Message]) -> None:
         owed += [call.id for call in message.tool_calls]
     if owed:
         raise _RefusedError(400, f"these tool calls have no answer: {', '.join(owed)}")
+
+
+def _check_order(messages: list[_Message]) -> None:
+    for one, other in pairwise(messages):
+        if (one.role, other.role) == ("tool", "user"):
+            raise _RefusedError(400, "Unexpected role 'user' after role 'tool'", "3230")
 
 
 class _RefusedError(Exception):
@@ -242,6 +249,8 @@ class OpenAiWire:
         if not messages or asked.body.get("stream") is not True:
             raise _RefusedError(400, "messages and stream: true are needed")
         _check_tools(messages)
+        if self.script.strict_order:
+            _check_order(messages)
         reply = self._reply_to(messages[-1].content or "")
         await self._stream(
             connection, "text/event-stream; charset=utf-8", self._events(connection, asked, reply), asked, 3

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import uvloop
 
+from oneinbox.core.errors import ProviderError
 from oneinbox.core.spec import ToolSpec
-from oneinbox.live.engine.ports import ChatMessage, SttFinal, SttResult, TextDelta, ToolCall
+from oneinbox.live.engine.endpointing import normalised
+from oneinbox.live.engine.ports import ChatMessage, Llm, SttFinal, SttResult, TextDelta, ToolCall
 from tests.support import speech
 from tests.support.openai_calls import (
     KEY,
@@ -116,6 +118,52 @@ async def test_tool_calls_are_put_together():
 async def test_a_stream_without_its_last_line():
     async with OpenAiWire(Script(done_line=False)) as wire, hub() as providers:
         assert await reply_text(providers.for_call(make_spec(wire)).llm, "hi") == "You said: hi"
+
+
+INTERRUPTED = (
+    ChatMessage(role="user", content="where is my order"),
+    ChatMessage(role="assistant", content="", tool_calls=(ToolCall(call_id="1", name="look_up", arguments="{}"),)),
+    ChatMessage(role="tool", content="shipped", tool_call_id="1"),
+    ChatMessage(role="user", content="hello?"),
+)
+"""The caller spoke before anything was heard of the reply."""
+
+
+async def _roles_asked(llm: Llm, wire: OpenAiWire) -> list[str]:
+    """Ask twice; return the order of roles of each request."""
+    for _ in range(2):
+        parts = [part async for part in llm.reply(INTERRUPTED)]
+        assert "".join(part.text for part in parts if isinstance(part, TextDelta)).strip() == "You said: hello?"
+    bodies = [asked.body for asked in wire.asked("llm")]
+    return [" ".join(message["role"] for message in body["messages"]) for body in bodies]
+
+
+async def test_a_server_that_takes_a_user_after_a_tool_gets_no_more():
+    async with OpenAiWire() as wire, hub() as providers:
+        roles = await _roles_asked(providers.for_call(make_spec(wire)).llm, wire)
+    assert roles == ["user assistant tool user"] * 2
+
+
+async def test_a_server_that_takes_no_user_after_a_tool_gets_a_reply_in_between():
+    async with OpenAiWire(Script(strict_order=True)) as wire, hub() as providers:
+        roles = await _roles_asked(providers.for_call(make_spec(wire)).llm, wire)
+        between = wire.asked("llm")[-1].body["messages"][3]["content"]
+    assert roles == ["user assistant tool user", *["user assistant tool assistant user"] * 2], "refused once a call"
+    assert between
+    assert not normalised(between), "nothing that a model could take up and a voice could say"
+
+
+async def test_a_refusal_for_another_reason_stays_one():
+    async with OpenAiWire() as wire, hub() as providers:
+        llm = providers.for_call(make_spec(wire)).llm
+        wire.fail("llm", 400, times=2)
+        with pytest.raises(ProviderError, match="400"):
+            _ = [part async for part in llm.reply(INTERRUPTED)]
+        wire.fail("llm", 400)
+        with pytest.raises(ProviderError, match="400"):
+            await reply_text(llm, "hi")
+        assert len(wire.asked("llm")) == 3
+        assert (await _roles_asked(llm, wire))[-1] == "user assistant tool user"
 
 
 # ---- speaking ---------------------------------------------------------------------------------------------------

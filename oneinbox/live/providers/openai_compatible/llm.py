@@ -5,8 +5,9 @@ completion" and "Streaming". Reasoning text (``reasoning_content``) is not spoke
 """
 
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from typing import Any, Literal
 
 import msgspec
@@ -18,7 +19,11 @@ from oneinbox.live.providers.openai_compatible.http import Answer, Endpoint
 from oneinbox.live.providers.openai_compatible.settings import DEFAULT_MODELS, Options
 from oneinbox.net.sse import SseError, SseParser
 
+_log = logging.getLogger(__name__)
+
 _DONE = "[DONE]"
+_UNHEARD = "\u2026"
+"""What stands for the reply that was not heard, where a server wants one between a tool and the user. No voice says it."""
 
 
 class _FunctionDelta(msgspec.Struct):
@@ -66,6 +71,7 @@ class ChatCompletions:
         """Tells what the model may call; that may grow while the call is prepared."""
         self._endpoint = endpoint
         self._options = options
+        self._bridges = False
 
     async def prepare(self) -> None:
         """Open the connection."""
@@ -80,7 +86,8 @@ class ChatCompletions:
 
     async def reply(self, history: Sequence[ChatMessage]) -> AsyncIterator[ReplyPart]:
         """Stream the model's reply: text as it comes, then the tools it asks for; raises ``ProviderError``."""
-        async with self._endpoint.stream("chat/completions", json=self._request(history)) as answer:
+        async with AsyncExitStack() as stack:
+            answer = await self._open(stack, history)
             if answer.content_type not in ("text/event-stream", ""):
                 raise self._endpoint.nonsense(f"expected text/event-stream, got {answer.content_type}")
             calls = _ToolCalls()
@@ -101,6 +108,29 @@ class ChatCompletions:
             if not (spoke or asked):
                 # To be asked again, or to hear an apology, is better for the caller than a silence nobody explains.
                 raise self._endpoint.nonsense(f"the model answered nothing (finish_reason: {why})")
+
+    async def _open(self, stack: AsyncExitStack, history: Sequence[ChatMessage]) -> Answer:
+        """Ask, and return the answer, which ``stack`` closes.
+
+        Some servers (Mistral's models) refuse a user who speaks right after a tool, as callers do. A refusal of such a
+        history is answered by asking again with a reply in between; a server that takes that gets it for the whole call.
+        """
+        bridged = _bridged(history)
+        if self._bridges:
+            return await stack.enter_async_context(self._ask(bridged))
+        try:
+            return await stack.enter_async_context(self._ask(history))
+        except ProviderError as error:
+            if error.kind is not ProviderErrorKind.REJECTED or len(bridged) == len(history):
+                raise
+            refusal = error.detail
+        answer = await stack.enter_async_context(self._ask(bridged))
+        self._bridges = True
+        _log.info("the server wants a reply between a tool and the user: %s", refusal)
+        return answer
+
+    def _ask(self, history: Sequence[ChatMessage]) -> AbstractAsyncContextManager[Answer]:
+        return self._endpoint.stream("chat/completions", json=self._request(history))
 
     async def _chunks(self, answer: Answer) -> AsyncGenerator[_Chunk]:
         """Yield the chunks; after ``[DONE]`` nothing counts any more."""
@@ -167,6 +197,16 @@ class ChatCompletions:
         if functions := self._functions():
             body["tools"] = [_wire_tool(tool) for tool in functions]
         return {**body, **self._options.extra_body}
+
+
+def _bridged(history: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Return the history with a reply wherever the user speaks right after a tool."""
+    messages: list[ChatMessage] = []
+    for message in history:
+        if message.role == "user" and messages and messages[-1].role == "tool":
+            messages.append(ChatMessage(role="assistant", content=_UNHEARD))
+        messages.append(message)
+    return messages
 
 
 def _wire_message(message: ChatMessage) -> dict[str, Any]:
