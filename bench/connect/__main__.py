@@ -1,106 +1,77 @@
 """How long it takes from a token to the first sound of the agent, in Chromium over loopback.
 
-``python -m bench.connect`` takes about two minutes. A real server with the demo agent, whose greeting has been made before; the
-built Web SDK in a page that stays open (warm), one call after the other. Each call's token is had beforehand: the clock starts
-with ``connect()`` and stops with the first sample of the agent's voice that is not silence, taken from the decoded track itself.
-What it is made of: the client's own moments, the signalling messages as they pass, and (``server: ...``) parts from the call's record.
+``python -m bench.connect`` takes about two minutes. What is warm: a real server with the demo agent, which has carried a
+call, so that the greeting is kept; the built Web SDK in a page that stays open, had a call itself, and may use its
+(fake) microphone. Calls are made one after the other, by turns in two ways, and both stop with the first sample of the
+agent's voice that is not silence (-54 dBFS), taken from the decoded track itself:
+
+- token in hand: the page holds a token that a backend made 0.3 s ago; the clock starts with ``connect()``;
+- from the token request: the page asks for one with its publishable key; the clock starts with ``start()``.
+
+What it is made of: the client's own moments, the signalling messages as they pass, and (``server: ...``) parts from the
+call's record. Then the way to the sound in steps, for a usual call and for the slowest ones.
 """
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
+from bench.connect.page import PAGE
 from tests.support.chromium import CHROMIUM, FLAGS, sdk_file, serve_files
 from tests.support.running import RunningServer
 
-PAGE = b"""<!doctype html><link rel="icon" href="data:,"><title>connect</title><script type="module">
-import * as sdk from "/sdk/web-sdk.js";
-let began = 0, marks = {};
-const mark = (name) => { marks[name] ??= performance.now() - began; };
-const Peer = window.RTCPeerConnection;
-window.RTCPeerConnection = class extends Peer {
-  constructor(...args) {
-    super(...args);
-    mark("peer made");
-    this.addEventListener("iceconnectionstatechange", () => mark("ice " + this.iceConnectionState));
-    this.addEventListener("connectionstatechange", () => mark("peer " + this.connectionState));
-    this.addEventListener("track", ({ track }) => { mark("track"); secured(this); track.onunmute = () => mark("first packet"); listen(track); });
-  }
-};
-function secured(peer) {
-  const dtls = peer.getTransceivers()[0]?.receiver.transport;
-  const look = () => { if (dtls.state === "connected") mark("dtls connected"); };
-  dtls?.addEventListener("statechange", look);
-}
-const Socket = window.WebSocket;
-window.WebSocket = class extends Socket {
-  constructor(...args) {
-    super(...args);
-    mark("socket asked");
-    this.addEventListener("open", () => mark("socket open"));
-    this.addEventListener("message", ({ data }) => mark(TOLD[tagOf(data)] ?? "told more"));
-  }
-  send(data) {
-    const asked = ASKED[tagOf(data)];
-    if (asked) mark(asked);
-    super.send(data);
-  }
-};
-const TOLD = { 1: "told: join", 2: "told: answer", 6: "told: microphone" };  // fields of LiveKit's SignalResponse
-const ASKED = { 1: "asks: offer again", 4: "asks: microphone" };  // of its SignalRequest
-const tagOf = (data) => new Uint8Array(data.buffer ?? data)[data.byteOffset ?? 0] >> 3;
-async function listen(track) {
-  if (track.kind !== "audio") return;
-  const frames = new MediaStreamTrackProcessor({ track }).readable.getReader();
-  const samples = new Float32Array(4800);
-  for (;;) {
-    const { value: frame, done } = await frames.read();
-    if (done) return;
-    frame.copyTo(samples, { planeIndex: 0, format: "f32-planar" });
-    const sounds = samples.subarray(0, frame.numberOfFrames).some((one) => Math.abs(one) > 0.002);
-    frame.close();
-    if (sounds) { mark("sound"); frames.cancel(); return; }
-  }
-}
-window.once = async (serverUrl, token) => {
-  marks = {};
-  began = performance.now();
-  const call = new sdk.OneinboxCall({ serverUrl, token });
-  await call.connect();
-  mark("connected");
-  for (let turn = 0; turn < 500 && marks["sound"] === undefined; turn++) await new Promise((done) => setTimeout(done, 10));
-  const measured = { ...marks };
-  await new Promise((done) => setTimeout(done, 300));  // for the call to be on record as begun
-  await call.disconnect();
-  return measured;
-};
-window.ready = true;
-</script>"""
+Marks = dict[str, float]
+
+STEPS = (
+    "told: token",
+    "peer made",
+    "socket asked",
+    "socket open",
+    "told: answer",
+    "ice checking",
+    "ice connected",
+    "dtls connected",
+    "first packet",
+    "sound",
+)
+"""What comes one after the other on the way to the first sound; the microphone is opened and announced beside it."""
+_SLOWEST = 0.1
 
 
-def measure(server: RunningServer, page: Page, runs: int) -> list[dict[str, float]]:
-    """Make calls one after the other; return when what was reached, in milliseconds."""
-    found: list[dict[str, float]] = []
-    for _ in range(runs):
-        asked_s = time.perf_counter()
-        made: dict[str, Any] = server.json("POST", "/v1/calls/web", json={"agent_id": server.demo_agent_id})
-        token_ms = (time.perf_counter() - asked_s) * 1000
-        page.wait_for_timeout(300)  # the greeting is made, or found, while a page would be asking for the microphone
-        marks: dict[str, float] = page.evaluate(
-            "([url, token]) => once(url, token)", [made["server_url"], made["participant_token"]]
+class Bench:
+    """One server and one page, and the calls between them."""
+
+    def __init__(self, server: RunningServer, page: Page, origin: str) -> None:
+        self._server = server
+        self._page = page
+        body = {"name": "bench", "allowed_origins": [origin]}
+        self._key = server.json("POST", "/v1/publishable-keys", json=body)["key"]
+
+    def with_token(self) -> Marks:
+        """Make a call whose token is had beforehand; return when what was reached, in milliseconds."""
+        made: dict[str, Any] = self._server.json("POST", "/v1/calls/web", json={"agent_id": self._server.demo_agent_id})
+        self._page.wait_for_timeout(300)
+        marks: Marks = self._page.evaluate(
+            "([url, token]) => withToken(url, token)", [made["server_url"], made["participant_token"]]
         )
-        found.append({"token (before)": token_ms, **marks, **_parts(server.wait_for_call(made["id"]))})
-    return found
+        return {**marks, **_parts(self._server.wait_for_call(made["id"]))}
+
+    def with_key(self) -> Marks:
+        """Make a call that the page asks for itself."""
+        asked = [self._server.url, self._key, self._server.demo_agent_id]
+        found: tuple[str, Marks] = self._page.evaluate("([url, key, agent]) => withKey(url, key, agent)", asked)
+        call_id, marks = found
+        return {**marks, **_parts(self._server.wait_for_call(call_id))}
 
 
-def _parts(call: dict[str, Any]) -> dict[str, float]:
+def _parts(call: dict[str, Any]) -> Marks:
     """Return what the call's record tells of how it came up."""
     connect: dict[str, float | None] = call["latency"]["connect"]
     quality: dict[str, float | None] = call["quality"] or {}
@@ -119,10 +90,42 @@ def quantile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
+def steps_of(marks: Marks) -> Marks:
+    """Return how long each step took: its moment less the latest one before it. What is not there takes no time."""
+    found: Marks = {}
+    before_ms = 0.0
+    for name in STEPS:
+        at_ms = max(marks.get(name, before_ms), before_ms)
+        found[name] = at_ms - before_ms
+        before_ms = at_ms
+    return found
+
+
+def report(title: str, cold: Marks, warm: list[Marks]) -> str:
+    """Return the figures as text."""
+    sounds = [one["sound"] for one in warm]
+    reached = f"p50 {quantile(sounds, 0.5):.0f} ms, p95 {quantile(sounds, 0.95):.0f} ms, most {max(sounds):.0f} ms"
+    lines = [f"{title} -> first remote sound, n {len(warm)}: {reached} (cold: {cold['sound']:.0f} ms)"]
+    names = {name for one in warm for name in one}
+    for name in sorted(names, key=lambda name: statistics.median(one.get(name, 1e9) for one in warm)):
+        values = [one[name] for one in warm if name in one]
+        lines.append(
+            f"  {name:<36} p50 {quantile(values, 0.5):6.0f}   p95 {quantile(values, 0.95):6.0f}   in {len(values)}"
+        )
+    usual = [steps_of(one) for one in warm]
+    slow = [steps_of(one) for one in warm if one["sound"] >= quantile(sounds, 1 - _SLOWEST)]
+    lines.append(f"  the steps of it, in ms: median of all, mean of the {len(slow)} slowest")
+    for name in STEPS:
+        if any(one[name] for one in usual):
+            middle = statistics.median(one[name] for one in usual)
+            lines.append(f"    to {name:<24} {middle:6.1f} {statistics.mean(one[name] for one in slow):8.1f}")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure and print a table; ``--json`` prints everything."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=40)
+    parser.add_argument("--runs", type=int, default=40, help="calls of either kind")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     files = {"/": ("text/html", PAGE), "/sdk/web-sdk.js": ("text/javascript", sdk_file("web-sdk.js"))}
@@ -137,21 +140,20 @@ def main() -> None:
         page = context.new_page()
         page.goto(origin)
         page.wait_for_function("window.ready")
-        cold = measure(server, page, 1)
-        warm = measure(server, page, asked.runs)
+        bench = Bench(server, page, origin)
+        cold = bench.with_token(), bench.with_key()
+        warm = [(bench.with_token(), bench.with_key()) for _ in range(asked.runs)]
         browser.close()
+    kinds = ("token in hand", "from the token request")
+    measured = {
+        kind: (first, [pair[n] for pair in warm]) for n, (kind, first) in enumerate(zip(kinds, cold, strict=True))
+    }
     if asked.json:
-        json.dump({"cold": cold, "warm": warm}, sys.stdout)
+        json.dump({kind: {"cold": first, "warm": found} for kind, (first, found) in measured.items()}, sys.stdout)
         return
-    print(
-        f"{len(warm)} calls in one page; milliseconds since connect() (the first, cold: {cold[0].get('sound', -1):.0f})"
-    )
-    names = sorted(
-        {name for one in warm for name in one}, key=lambda name: statistics.median(one.get(name, 1e9) for one in warm)
-    )
-    for name in names:
-        values = [one[name] for one in warm if name in one]
-        print(f"  {name:<36} p50 {quantile(values, 0.5):6.0f}   p95 {quantile(values, 0.95):6.0f}   in {len(values)}")
+    print(f"milliseconds; load of the machine at the end {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    for kind, (first, found) in measured.items():
+        print(report(kind, first, found))
 
 
 if __name__ == "__main__":

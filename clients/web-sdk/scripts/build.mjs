@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { NOTICE, voiceOnly } from "./voice-only.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const dist = join(root, "dist");
@@ -21,6 +22,7 @@ const shared = {
   legalComments: "none", // LICENSES.txt has them all
   banner: { js: `/*! ${name} ${version} | Apache-2.0 | bundled: see LICENSES.txt */` },
   metafile: true,
+  plugins: [voiceOnly],
   logLevel: "warning",
 };
 
@@ -73,7 +75,8 @@ function licences(inputs) {
       const about = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
       const files = readdirSync(folder).filter((file) => /^(licen[cs]e|notice)/i.test(file));
       const texts = files.map((file) => readFileSync(join(folder, file), "utf8").trim());
-      return `${about.name} ${about.version} (${about.license})\n\n${texts.join("\n\n")}\n`;
+      const changed = about.name === "livekit-client" ? `\n${NOTICE}\n` : "";
+      return `${about.name} ${about.version} (${about.license})\n${changed}\n${texts.join("\n\n")}\n`;
     })
     .join(`\n${"-".repeat(80)}\n\n`);
 }

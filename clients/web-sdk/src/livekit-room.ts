@@ -70,10 +70,11 @@ export class LivekitRoom implements RoomPort {
     }
     try {
       this.#parts.checkPage();
+      const quiet = this.#parts.microphoneAllowed(); // answered while the rest is made
       this.#meter = this.#parts.newMeter();
       this.#audioElement = options.audioElement ?? this.#parts.newAudioElement();
       this.#ownsAudioElement = options.audioElement === undefined;
-      const published = await this.#connect(options);
+      const published = await this.#connect(options, await quiet);
       await Promise.race([
         Promise.all([
           published.done,
@@ -147,8 +148,7 @@ export class LivekitRoom implements RoomPort {
    * Open the microphone and connect: side by side when no question will be asked, else the question first. Gives the
    * publishing of the microphone, which begins as soon as there is signalling: it need not wait for the media.
    */
-  async #connect(options: JoinOptions): Promise<{ done: Promise<unknown> }> {
-    const quiet = await this.#parts.microphoneAllowed();
+  async #connect(options: JoinOptions, quiet: boolean): Promise<{ done: Promise<unknown> }> {
     const microphone = this.#openMicrophone(options.microphone);
     this.#opening = microphone.catch(() => undefined);
     if (!quiet) await microphone;

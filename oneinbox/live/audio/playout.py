@@ -48,6 +48,7 @@ class PlayoutQueue:
         self._written_since_pull = False
         self._held_ticks = 0
         self._on_frame: Callable[[], None] | None = None
+        self._on_ready: Callable[[], None] | None = None
         self._frame_was_written = False
         self._sounding = False
         """Whether the last frame pulled was written audio: only then is there something to fade from."""
@@ -62,6 +63,7 @@ class PlayoutQueue:
             self._pieces.append(pcm if isinstance(pcm, Clip) else bytes(pcm))
             self._queued_bytes += len(pcm)
             self._written_since_pull = True
+            self._tell_ready()
 
     def clear(self) -> None:
         """Drop all that is queued; what was sounding fades out within 5 ms."""
@@ -110,6 +112,11 @@ class PlayoutQueue:
 
     # ---- the wire's side
 
+    def when_ready(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once, when there is a whole frame to play: now, or out of the :meth:`write` that makes it whole."""
+        self._on_ready = callback
+        self._tell_ready()
+
     def pull(self) -> bytes | None:
         """Return the next 20 ms (960 bytes) to send, or ``None`` where there is only silence.
 
@@ -138,6 +145,11 @@ class PlayoutQueue:
             self._on_frame()
 
     # ---- inside
+
+    def _tell_ready(self) -> None:
+        if self._on_ready is not None and self._queued_bytes >= FRAME_BYTES:
+            callback, self._on_ready = self._on_ready, None
+            callback()
 
     def _prepared(self) -> PreparedFrame | None:
         clip = self._pieces[0]

@@ -332,12 +332,13 @@ def test_what_the_agent_said_before_the_first_sound_is_in_the_recording():
         await asyncio.sleep(0.301)
         assert tape.ticks == []
         world.leg._on_audio(bytes(640))
-        assert len(tape.ticks) == 15
-        assert 0 < tape.ticks[0] - connected_s <= 0.02
+        assert len(tape.ticks) == 16
+        assert tape.ticks[0] == connected_s  # the greeting's first frame does not wait for its tick
+        assert 0 < tape.ticks[1] - connected_s <= 0.02
         await asyncio.sleep(0.1)
-        assert len(tape.ticks) == 20
+        assert len(tape.ticks) == 21
         assert all(packet is not None for packet in tape.packets)
-        assert [round(b - a, 3) for a, b in zip(tape.ticks, tape.ticks[1:], strict=False)] == [0.02] * 19
+        assert [round(b - a, 3) for a, b in zip(tape.ticks[1:], tape.ticks[2:], strict=False)] == [0.02] * 19
 
     in_virtual_time(scenario)
 

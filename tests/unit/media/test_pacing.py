@@ -1,6 +1,7 @@
-"""The agent's sound on its way to the wire: one frame a tick, nothing ahead of time, gone within one frame of a clear."""
+"""The agent's sound on its way to the wire: a frame a tick, at most one ahead of time, gone within one frame of a clear."""
 
 import asyncio
+import itertools
 
 from aiortc.rtp import RtpPacket, is_rtcp
 
@@ -62,8 +63,31 @@ def test_a_long_reply_is_handed_to_the_wire_frame_by_frame_and_counted_as_it_goe
             passed_s = asyncio.get_running_loop().time() - begun_s
             voiced = sum(payload != SILENCE_20_MS for _, payload in wire.sent)
             assert queue.played_samples == voiced * FRAME_SAMPLES
-            assert -0.001 <= passed_s - voiced * 0.02 <= 0.021  # never ahead of real time, at most a tick behind it
+            # what plays from the first frame on, which does not wait for its tick, is never more than a tick ahead
+            assert -0.021 <= passed_s - voiced * 0.02 <= 0.001
             assert queue.queued_samples == 5 * 24_000 - queue.played_samples
+
+    in_virtual_time(scenario)
+
+
+def test_the_greeting_does_not_wait_for_its_tick_and_the_first_silence_makes_that_good():
+    async def scenario(world: World, wire: Wire) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(0.107)  # somewhere between two ticks
+        for spoken_early in (True, False):  # the greeting, then anything else
+            wire.sent.clear()
+            begun_s = loop.time()
+            world.leg.playout.write(tone(400, 0.5, 24_000))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
+            assert [payload != SILENCE_20_MS for _, payload in wire.sent] == [True] * spoken_early
+            assert all(at_s == begun_s for at_s, _ in wire.sent)
+            await asyncio.sleep(0.999)
+            assert len(wire.sent) == 50, "what came early was taken back"
+            ticks = [at_s for at_s, _ in wire.sent[spoken_early:]]
+            steps = [round(after - before, 3) for before, after in itertools.pairwise(ticks)]
+            assert sorted(set(steps)) == ([0.02, 0.04] if spoken_early else [0.02])
+            assert steps.count(0.04) == spoken_early
 
     in_virtual_time(scenario)
 

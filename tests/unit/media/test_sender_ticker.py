@@ -152,6 +152,25 @@ def test_one_that_fails_is_told_and_dropped_and_the_others_go_on():
     run_virtually(scenario)
 
 
+def test_a_tick_besides_the_others_moves_none_of_them():
+    async def scenario(loop):
+        ticker, member, bad = Ticker(), Member(), Member(fails=True)
+        start_s = loop.time()
+        ticker.add(member)
+        await asyncio.sleep(0.03)
+        ticker.tick_at_once(member)
+        await asyncio.sleep(0.031)
+        assert [round(at_s - start_s, 3) for at_s, _ in member.ticks] == [0.02, 0.03, 0.04, 0.06]
+        ticker.tick_at_once(bad)  # is not there, or not any more
+        assert bad.ticks == []
+        ticker.add(bad)
+        ticker.tick_at_once(bad)
+        assert (len(bad.ticks), bad.failed, len(ticker)) == (1, 1, 1)
+        ticker.remove(member)
+
+    run_virtually(scenario)
+
+
 def test_the_clock_stands_still_while_nobody_needs_it():
     async def scenario(loop):
         ticker, member = Ticker(), Member()

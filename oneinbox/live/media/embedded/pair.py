@@ -119,6 +119,10 @@ class PeerPair:
         self.publisher.tick(now_s, skipped, None)
         return sent
 
+    def keep_time(self, now_s: float) -> None:
+        """Do of a tick what belongs to the receiving side alone."""
+        self.publisher.tick(now_s, 0, None)
+
     async def flush_data(self) -> None:
         """Wait until the client has what was sent to it, for as long as an acknowledgement may be delayed."""
         await self.subscriber.flush_data()

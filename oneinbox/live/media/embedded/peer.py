@@ -355,9 +355,13 @@ class Peer:
             if self._sender.report_due:
                 reception = None if self._receiver is None else self._receiver.report(now_s)
                 self._send_rtcp(self._sender.report(reception))
+        self.keep_time(now_s)
+        return sent
+
+    def keep_time(self, now_s: float) -> None:
+        """Do of a tick what belongs to the receiving side alone."""
         if self._receiver is not None:
             self._receiver.tick(now_s)
-        return sent
 
     def _report_reception(self, now_s: float) -> None:
         self._ticks += 1

@@ -59,6 +59,11 @@ class Ticker:
             self._timer.cancel()
             self._timer = None
 
+    def tick_at_once(self, member: Ticking) -> None:
+        """Call ``member.tick`` now, besides all of its ticks to come; not where it was removed meanwhile."""
+        if member in self._members:
+            self._tick(member, asyncio.get_running_loop().time(), 0)
+
     def take_late_ms(self) -> float:
         """Return how late the latest tick since the last asking was, in milliseconds."""
         late_ms, self._late_s = self._late_s * 1000, 0.0
@@ -85,9 +90,12 @@ class Ticker:
 
     def _tick_all(self, now_s: float, skipped: int) -> None:
         for member in tuple(self._members):
-            try:
-                member.tick(now_s, skipped)
-            except Exception:  # noqa: BLE001 - one call's fault must not silence every other call of the worker
-                _log.exception("a call's tick failed; it gets no more of them")
-                self._members.pop(member, None)
-                member.tick_failed()
+            self._tick(member, now_s, skipped)
+
+    def _tick(self, member: Ticking, now_s: float, skipped: int) -> None:
+        try:
+            member.tick(now_s, skipped)
+        except Exception:  # noqa: BLE001 - one call's fault must not silence every other call of the worker
+            _log.exception("a call's tick failed; it gets no more of them")
+            self._members.pop(member, None)
+            member.tick_failed()
