@@ -172,3 +172,38 @@ class MediaRelay:
                 flow.upstream.sendto(data)
         elif self._front is not None and not self._front.is_closing():
             self._front.sendto(data, flow.client)
+
+
+class TcpRelay:
+    """A network that lets TCP through and nothing else: what comes to the relay's address goes to the worker."""
+
+    def __init__(self, port: int) -> None:
+        self.connections = 0
+        self._port = port
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._pass_on, RELAY_HOST, self._port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        async with asyncio.TaskGroup() as both_ways:
+            both_ways.create_task(_copy(reader, upstream_writer))
+            both_ways.create_task(_copy(upstream_reader, writer))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass  # however it ended
+    finally:
+        writer.close()
