@@ -4,16 +4,20 @@ import { TalkSession } from "../src/talk/talk-session";
 import type { TalkEvent } from "../src/talk/talk-state";
 import type { CallClient } from "../src/talk/web-sdk";
 
-const { createWebCall, stopCall, openCall, microphoneProblem } = vi.hoisted(() => ({
+const { createWebCall, fetchCall, stopCall, openCall, reopenCall, microphoneProblem } = vi.hoisted(() => ({
   createWebCall: vi.fn(),
+  fetchCall: vi.fn(),
   stopCall: vi.fn(),
   openCall: vi.fn(),
+  reopenCall: vi.fn(),
   microphoneProblem: vi.fn(),
 }));
-vi.mock("../src/api/calls", () => ({ createWebCall, stopCall }));
-vi.mock("../src/talk/web-sdk", () => ({ openCall }));
+vi.mock("../src/api/calls", () => ({ createWebCall, fetchCall, stopCall }));
+vi.mock("../src/talk/web-sdk", () => ({ openCall, reopenCall }));
 vi.mock("../src/talk/microphone", () => ({ microphoneProblem }));
 
+const LIVE = { status: "in_progress", ended_at: null, end_reason: null };
+const ENDED = { status: "completed", ended_at: "2026-01-02T03:04:05Z", end_reason: "max_duration" };
 const AGENT = { id: "agt_1", name: "Desk" };
 
 /** A promise to be settled from outside. */
@@ -49,11 +53,21 @@ function answerWith(client: CallClient) {
   });
 }
 
+/** The tab's storage: what one page leaves there the next one finds. */
+const storage = new Map<string, string>();
+vi.stubGlobal("sessionStorage", {
+  getItem: (name: string) => storage.get(name) ?? null,
+  setItem: (name: string, value: string) => storage.set(name, value),
+  removeItem: (name: string) => storage.delete(name),
+});
+
 beforeEach(() => {
   vi.resetAllMocks();
+  storage.clear();
   microphoneProblem.mockResolvedValue(null);
   createWebCall.mockResolvedValue({ id: "call_1", server_url: "ws://here", participant_token: "t" });
   stopCall.mockResolvedValue({});
+  fetchCall.mockResolvedValue(LIVE);
   session = new TalkSession();
 });
 
@@ -178,5 +192,121 @@ describe("in the call", () => {
     await session.sendText(" Opening hours ");
     expect(client.sendText.mock.calls).toEqual([["Opening hours"]]);
     expect(session.snapshot().lines).toMatchObject([{ role: "user", text: "Opening hours", typed: true }]);
+  });
+});
+
+describe("coming back after a reload", () => {
+  function reopenWith(client: CallClient | null) {
+    reopenCall.mockImplementation(async (tell: typeof send) => {
+      send = tell;
+      return client;
+    });
+  }
+
+  async function leaveInCall() {
+    answerWith(fakeClient());
+    await session.start(AGENT);
+    session = new TalkSession(); // another page: nothing is left but the storage
+  }
+
+  it("goes on with the call, its clock and its mute", async () => {
+    answerWith(fakeClient());
+    await session.start(AGENT);
+    const { activeAtMs } = session.snapshot();
+    await session.setMuted(true);
+    reopenCall.mockReturnValue(new Promise(() => undefined));
+    void new TalkSession().resume(); // a page that is reloaded again, before it is back
+    session = new TalkSession();
+    const client = fakeClient();
+    reopenWith(client);
+    await session.resume();
+    expect(client.mute).toHaveBeenCalledBefore(client.connect);
+    expect(session.snapshot()).toMatchObject({
+      phase: "active",
+      agentId: "agt_1",
+      agentName: "Desk",
+      callId: "call_1",
+      muted: true,
+      activeAtMs,
+    });
+    send({ type: "transcript", segmentId: "a", role: "agent", text: "As I said", final: true });
+    expect(session.snapshot().lines).toMatchObject([{ text: "As I said" }]);
+    expect(createWebCall).toHaveBeenCalledTimes(1);
+  });
+
+  it("does nothing where no call was left, nor after one that had ended", async () => {
+    await session.resume();
+    answerWith(fakeClient());
+    await session.start(AGENT);
+    await session.hangUp();
+    session = new TalkSession();
+    await session.resume();
+    expect(reopenCall).not.toHaveBeenCalled();
+    expect(session.snapshot().phase).toBe("idle");
+  });
+
+  it("says how a call ended that was over meanwhile, and does not try it again", async () => {
+    await leaveInCall();
+    const gone = Object.assign(new Error("Gone."), { reason: "call_not_found" });
+    const client = fakeClient();
+    client.connect.mockImplementation(async () => {
+      send({ type: "notice", problem: gone });
+      send({ type: "failed", atMs: 1, reason: null, problem: gone });
+      throw gone;
+    });
+    reopenWith(client);
+    fetchCall.mockResolvedValueOnce(LIVE); // it ends just now
+    fetchCall.mockResolvedValue(ENDED);
+    await session.resume();
+    expect(fetchCall).toHaveBeenLastCalledWith("call_1");
+    expect(session.snapshot()).toMatchObject({
+      phase: "ended",
+      endReason: "max_duration",
+      endedAtMs: Date.parse("2026-01-02T03:04:05Z"),
+      problem: null,
+    });
+    session = new TalkSession();
+    await session.resume();
+    expect(reopenCall).toHaveBeenCalledTimes(1);
+  });
+
+  it("does not even try where the record says that it is over", async () => {
+    await leaveInCall();
+    const client = fakeClient();
+    reopenWith(client);
+    fetchCall.mockResolvedValue(ENDED);
+    await session.resume();
+    expect(client.connect).not.toHaveBeenCalled();
+    expect(session.snapshot()).toMatchObject({ phase: "ended", endReason: "max_duration" });
+  });
+
+  it("ends quietly where the SDK kept nothing and the record cannot be asked", async () => {
+    await leaveInCall();
+    reopenWith(null);
+    fetchCall.mockRejectedValue(new ApiError(404, "CALL_NOT_FOUND", "Gone."));
+    await session.resume();
+    expect(session.snapshot()).toMatchObject({ phase: "ended", endReason: null, problem: null });
+  });
+
+  it("shows why it cannot, where the call is still there", async () => {
+    await leaveInCall();
+    const elsewhere = Object.assign(new Error("Another tab."), { reason: "open_elsewhere" });
+    reopenWith(fakeClient(Promise.reject(elsewhere)));
+    await session.resume();
+    expect(session.snapshot()).toMatchObject({ phase: "failed", problem: { reason: "open_elsewhere" } });
+  });
+
+  it("is given up by hanging up, before the SDK is there", async () => {
+    await leaveInCall();
+    const loaded = later<CallClient>();
+    reopenCall.mockReturnValue(loaded.promise);
+    const resuming = session.resume();
+    await session.hangUp();
+    const client = fakeClient();
+    loaded.settle(client);
+    await resuming;
+    expect(client.connect).not.toHaveBeenCalled();
+    expect(stopCall).toHaveBeenCalledExactlyOnceWith("call_1");
+    expect(session.snapshot()).toMatchObject({ phase: "ended", endReason: "user_hangup" });
   });
 });

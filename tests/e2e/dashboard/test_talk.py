@@ -84,6 +84,50 @@ def test_a_call_by_clicks_and_typing_and_its_record(page: Page, server: RunningS
     expect(page.locator("pre").last).to_contain_text(f'"id": "{call_id}"')
 
 
+def test_a_reload_comes_back_into_the_call(page: Page, server: RunningServer) -> None:
+    call_id = open_call(page)
+    total = server.json("GET", "/v1/calls")["total"]
+    page.get_by_role("button", name="Mute").click()
+    page.reload()  # the agent's own page
+    expect(page.get_by_role("log")).to_contain_text("OneInbox demo desk", timeout=20_000)
+    expect(page.get_by_role("button", name="Unmute")).to_be_enabled(timeout=20_000)
+    page.get_by_role("button", name="Unmute").click()
+    meter = page.get_by_role("meter", name="The agent's level")
+    expect(meter).to_be_visible()
+
+    page.get_by_role("link", name="Calls", exact=True).click()
+    page.reload()  # another one: the call is at hand there, too
+    dock = page.get_by_role("region", name="The running call")
+    expect(dock).to_contain_text("Demo desk", timeout=20_000)
+    dock.get_by_role("link").click()
+    box = page.get_by_label("Type instead of speaking")
+    expect(box).to_be_enabled(timeout=20_000)
+    box.fill("What are your opening hours?")
+    box.press("Enter")
+    expect(page.locator("[role=log] [data-role=agent]").last).to_contain_text("open", timeout=20_000)
+    record = server.json("GET", f"/v1/calls/{call_id}")
+    assert record["status"] == "in_progress"
+    assert server.json("GET", "/v1/calls")["total"] == total, "no other call was made"
+
+    page.get_by_role("button", name="Hang up").click()
+    expect(page.get_by_text("You hung up")).to_be_visible()
+    record = server.wait_for_call(call_id)
+    assert (record["status"], record["end_reason"]) == ("completed", "user_hangup")
+    assert "What are your opening hours?" in [message["content"] for message in record["messages"]]
+    page.reload()
+    expect(page.get_by_role("button", name="Talk", exact=True)).to_be_visible()
+
+
+def test_a_call_that_ended_while_its_page_was_away_is_told_of(page: Page, server: RunningServer) -> None:
+    call_id = open_call(page)
+    page.goto("about:blank")
+    server.json("POST", f"/v1/calls/{call_id}/stop")
+    server.wait_for_call(call_id)
+    page.go_back()
+    expect(page.get_by_role("button", name="Talk again")).to_be_visible()
+    expect(page.get_by_role("link", name="See this call's record")).to_have_attribute("href", f"/calls/{call_id}")
+
+
 def test_a_live_call_is_stopped_from_its_record(page: Page, context: BrowserContext, server: RunningServer) -> None:
     call_id = open_call(page)
     other = context.new_page()

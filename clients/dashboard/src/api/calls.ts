@@ -28,10 +28,14 @@ export function useCalls({ agentId, status, offset }: CallFilters) {
   });
 }
 
+export function fetchCall(id: string, options: { signal?: AbortSignal } = {}): Promise<Call> {
+  return request<Call>(`/v1/calls/${encodeURIComponent(id)}`, options);
+}
+
 export function useCall(id: string) {
   return useQuery({
     queryKey: ["calls", id],
-    queryFn: ({ signal }) => request<Call>(`/v1/calls/${encodeURIComponent(id)}`, { signal }),
+    queryFn: ({ signal }) => fetchCall(id, { signal }),
     refetchInterval: (query) => {
       const call = query.state.data;
       return call && (isLive(call) || endedJustNow(call)) ? LIVE_REFRESH_MS : false;

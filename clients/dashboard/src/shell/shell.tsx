@@ -20,6 +20,7 @@ import { Button } from "@/components/ui/button";
 import { overlayClass } from "@/components/ui/dialog";
 import { Menu, MenuContent, MenuItem, MenuTrigger } from "@/components/ui/dropdown-menu";
 import { TalkDock } from "@/talk/talk-dock";
+import { talkSession } from "@/talk/talk-session";
 import { setTheme, type ThemeChoice, useTheme } from "./theme";
 
 const PLACES = [
@@ -32,6 +33,8 @@ const PLACES = [
 export function Shell({ children }: { children: ReactNode }) {
   const [open, setOpen] = useState(false);
   const [path] = useLocation();
+
+  useEffect(() => void talkSession.resume(), []);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: each page starts at its top
   useEffect(() => {

@@ -1,9 +1,14 @@
 import { useSyncExternalStore } from "react";
-import { createWebCall, stopCall } from "@/api/calls";
+import { createWebCall, fetchCall, stopCall } from "@/api/calls";
 import { ApiError } from "@/api/http";
+import { type Call, isLive } from "@/api/wire";
+import { keepTalk, keptTalk } from "./kept-talk";
 import { microphoneProblem } from "./microphone";
 import { IDLE, isRunning, type Problem, reduce, type TalkEvent, type TalkState } from "./talk-state";
-import { type CallClient, openCall } from "./web-sdk";
+import { type CallClient, openCall, reopenCall } from "./web-sdk";
+
+/** What the Web SDK says of a kept call that is not there any more. */
+const OVER: ReadonlySet<string> = new Set(["call_not_found", "token_expired", "token_used", "ended"]);
 
 /**
  * The one call that this page may hold. It stands outside React, so that it goes on while one looks at other pages; the SDK
@@ -57,6 +62,39 @@ export class TalkSession {
     }
   }
 
+  /** Go on with the call that this tab was in before its page was reloaded, if it was in one. Throws nothing either. */
+  async resume(): Promise<void> {
+    const kept = keptTalk();
+    if (!kept || isRunning(this.#state)) return;
+    const generation = ++this.#generation;
+    const current = () => generation === this.#generation;
+    let over = false;
+    const send = (event: TalkEvent) => {
+      if (!current() || over) return;
+      over = "problem" in event && OVER.has(event.problem.reason);
+      if (!over) this.#apply(event);
+    };
+    send({ type: "start", agentId: kept.agentId, agentName: kept.agentName });
+    send({ type: "found", callId: kept.callId, activeAtMs: kept.activeAtMs, muted: kept.muted });
+    try {
+      const [client, record] = await Promise.all([reopenCall(send), recordOf(kept.callId)]);
+      if (!current()) return await abandon(kept.callId);
+      over = client === null || (record !== null && !isLive(record));
+      if (client && !over) {
+        this.#client = client;
+        if (kept.muted) await client.mute();
+        await client.connect();
+        send({ type: "active", atMs: Date.now() });
+      }
+    } catch (error) {
+      send({ type: "failed", atMs: Date.now(), reason: null, problem: problemFrom(error) });
+    }
+    if (!over || !current()) return;
+    const record = await recordOf(kept.callId);
+    const atMs = record?.ended_at ? Date.parse(record.ended_at) : Date.now();
+    if (current()) this.#apply({ type: "ended", atMs, reason: record?.end_reason ?? null });
+  }
+
   async hangUp(): Promise<void> {
     const client = this.#client;
     const { phase, callId } = this.#state;
@@ -102,11 +140,29 @@ export class TalkSession {
   }
 
   #apply(event: TalkEvent): void {
-    const next = reduce(this.#state, event);
-    if (next === this.#state) return;
+    const before = this.#state;
+    const next = reduce(before, event);
+    if (next === before) return;
     this.#state = next;
     if (next.phase === "ended" || next.phase === "failed") this.#client = null;
+    if (next.phase !== before.phase || next.muted !== before.muted) this.#keep(next);
     for (const listener of this.#listeners) listener();
+  }
+
+  #keep(state: TalkState): void {
+    const { agentId, agentName, callId, activeAtMs, muted } = state;
+    const kept = isRunning(state) && agentId !== null && callId !== null;
+    keepTalk(kept ? { agentId, agentName, callId, activeAtMs, muted } : null);
+  }
+}
+
+/** What is on record of a call; null where the server does not tell. */
+async function recordOf(callId: string): Promise<Call | null> {
+  try {
+    return await fetchCall(callId);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return null;
   }
 }
 

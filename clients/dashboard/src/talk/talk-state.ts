@@ -43,6 +43,7 @@ export interface TalkState {
 export type TalkEvent =
   | { type: "start"; agentId: string; agentName: string }
   | { type: "created"; callId: string }
+  | { type: "found"; callId: string; activeAtMs: number | null; muted: boolean }
   | { type: "active"; atMs: number }
   | { type: "transcript"; segmentId: string; role: Speaker; text: string; final: boolean }
   | { type: "typed"; id: string; text: string }
@@ -96,6 +97,14 @@ function reduceRunning(state: TalkState, event: Exclude<TalkEvent, { type: "star
   switch (event.type) {
     case "created":
       return { ...state, phase: "connecting", callId: event.callId };
+    case "found": // by a page that was loaded anew, as the one before left it
+      return {
+        ...state,
+        phase: "connecting",
+        callId: event.callId,
+        activeAtMs: event.activeAtMs,
+        muted: event.muted,
+      };
     case "active":
       return { ...state, phase: "active", activeAtMs: state.activeAtMs ?? event.atMs };
     case "transcript":

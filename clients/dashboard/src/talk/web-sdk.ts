@@ -19,6 +19,7 @@ export async function openCall({ serverUrl, token, send }: OpenOptions): Promise
   return new OneinboxCall({
     serverUrl,
     token,
+    resumable: true,
     onEnded: ({ reason, error }) => {
       const atMs = Date.now();
       if (error)
@@ -34,4 +35,11 @@ export async function openCall({ serverUrl, token, send }: OpenOptions): Promise
     onMicrophoneSilent: (silent) => send({ type: "microphoneSilent", silent }),
     onError: (problem) => send({ type: "notice", problem }),
   });
+}
+
+/** The same for the call that the Web SDK kept when this tab's page was left; null where it kept none. */
+export async function reopenCall(send: (event: TalkEvent) => void): Promise<CallClient | null> {
+  const { keptCall } = await import("@oneinbox/web-sdk");
+  const kept = keptCall();
+  return kept ? await openCall({ ...kept, send }) : null;
 }
