@@ -36,6 +36,7 @@ from oneinbox.core.link import (
 from oneinbox.core.load import resident_bytes
 from oneinbox.core.loop_watch import LoopWatch
 from oneinbox.core.outbound import AddressPolicy
+from oneinbox.core.spare_memory import give_back
 from oneinbox.core.spec import CallSpec
 from oneinbox.core.tasks import TaskScope
 from oneinbox.core.tokens import mint_participant_token
@@ -54,6 +55,8 @@ _log = logging.getLogger(__name__)
 
 REJOIN_TOKEN_TTL_S = 600.0
 DRAIN_TIMEOUT_S = 5.0
+IDLE_S = 3.0
+"""Memory is given back about so long after the last call."""
 
 
 class LinkSocket:
@@ -97,6 +100,7 @@ class Worker:
         self._tools = ToolHub(AddressPolicy.allowing(config.allowed_networks), self._knowledge)
         self._watch = LoopWatch()
         self._tapes = TapeDeck(Path(config.recordings_dir))
+        self._used = False  # there was a call since memory was given back
 
     async def run(self) -> None:
         """Start everything, take calls, and clean up when the server goes."""
@@ -111,6 +115,7 @@ class Worker:
         gc.freeze()  # what is loaded by now stays: later collections need not walk it again
         self._watch.start()
         self._scope.spawn(self._report_load(), "load")
+        self._scope.spawn(self._give_memory_back(), "memory")
         self._scope.spawn(self._providers.warm(self._config.warm), "warm")
         try:
             while True:
@@ -177,6 +182,7 @@ class Worker:
             tapes=self._tapes,
         )
         self._calls[spec.call_id] = call
+        self._used = True
         task = self._scope.spawn(call.run(), spec.call_id)
         self._running.add(task)
         task.add_done_callback(partial(self._forget, spec.call_id))
@@ -215,6 +221,14 @@ class Worker:
                 )
             )
             await asyncio.sleep(1)
+
+    async def _give_memory_back(self) -> None:
+        """Tidy up when calls have ended and none has come since."""
+        while True:
+            await asyncio.sleep(IDLE_S)
+            if self._used and not self._calls:
+                self._used = False
+                await asyncio.to_thread(give_back)
 
     async def _drain(self, reason: EndReason) -> None:
         """End every call and wait until each has said so."""

@@ -1,8 +1,5 @@
 """A spoken call in Chromium with an agent whose three stages are served over OpenAI's wire."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +8,8 @@ from playwright.sync_api import expect
 
 from tests.e2e.conftest import OpenBrowser
 from tests.support.microphone import LISTEN_SCRIPT, Loudness, write_microphone
-from tests.support.running import REPO, RunningServer
+from tests.support.model_server import asks, model_server
+from tests.support.running import RunningServer
 from tests.support.speech import flite, need_flite
 
 QUESTIONS = ("could you tell me when my order arrives", "wait please", "can I still change the address", "thank you")
@@ -32,13 +30,8 @@ SPOKEN_AT_S = (7.0, 13.0, 19.0, 26.0)
 def wire_url(tmp_path: Path) -> Iterator[str]:
     """A model server in a process of its own."""
     need_flite()
-    script = tmp_path / "script.json"
-    script.write_text(json.dumps({"replies": ANSWERS, "transcripts": list(QUESTIONS)}))
-    command = [sys.executable, "-m", "tests.support.openai_wire", "--port", "0", "--script", str(script)]
-    with subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.terminate()
+    with model_server(tmp_path, {"replies": ANSWERS, "transcripts": list(QUESTIONS)}) as url:
+        yield url
 
 
 def test_a_model_call_is_spoken_in_the_browser(
@@ -47,8 +40,7 @@ def test_a_model_call_is_spoken_in_the_browser(
     assert built_pages.is_dir()
     said = [(at_s, flite(text)) for at_s, text in zip(SPOKEN_AT_S, QUESTIONS, strict=True)]
     microphone = write_microphone(tmp_path / "caller.wav", said)
-    environ = {"ONEINBOX_LLM_BASE_URL": wire_url, "ONEINBOX_STT_BASE_URL": wire_url, "ONEINBOX_TTS_BASE_URL": wire_url}
-    with RunningServer(tmp_path / "data", environ=environ) as server:
+    with RunningServer(tmp_path / "data", environ=asks(wire_url)) as server:
         agent = server.json("POST", "/v1/agents", json={"name": "Shop", "first_message": "Hello, this is the shop."})
         page = open_browser(microphone).new_page()
         page.add_init_script(LISTEN_SCRIPT)

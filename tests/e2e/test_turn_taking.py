@@ -4,9 +4,6 @@ The caller's words are recordings of a person (Debian's Asterisk prompts), said 
 are served over OpenAI's wire. No assertion is on how quick anything is: a slow machine passes.
 """
 
-import json
-import subprocess
-import sys
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +18,8 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.support.chromium import CHROMIUM, FLAGS, need_chromium
-from tests.support.running import REPO, RunningServer
+from tests.support.model_server import asks, model_server
+from tests.support.running import RunningServer
 from tests.support.speech import RATE_HZ, flite, need_flite, need_prompts, prompt
 from tests.support.talking_page import LOUD, SCRIPT, Stretch, TalkingPage
 
@@ -112,21 +110,8 @@ def world(built_pages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         known.append({"text": text, "wav": _write_wav(folder / f"{len(known)}.wav", pcm)})
     known.append({"text": HUM, "wav": _write_wav(folder / "hum.wav", flite("mm hmm"))})
     script = {"replies": ANSWERS, "known": known, "transcripts": [""] * 100}  # a sound it does not know has no words
-    (folder / "script.json").write_text(json.dumps(script))
-    command = [
-        sys.executable,
-        "-m",
-        "tests.support.openai_wire",
-        "--port",
-        "0",
-        "--script",
-        str(folder / "script.json"),
-    ]
-    with subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        stages = ("ONEINBOX_LLM_BASE_URL", "ONEINBOX_STT_BASE_URL", "ONEINBOX_TTS_BASE_URL")
-        environ = {**dict.fromkeys(stages, url), "ONEINBOX_ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8"}
+    with model_server(folder, script) as url:
+        environ = {**asks(url), "ONEINBOX_ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8"}
         with (
             RunningServer(folder / "data", environ=environ) as server,
             sync_playwright() as chromium,
@@ -141,7 +126,6 @@ def world(built_pages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             page.wait_for_url("**/agents")
             yield World(server, url, page, script)
             browser.close()
-        process.terminate()
 
 
 @dataclass
