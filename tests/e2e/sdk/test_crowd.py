@@ -20,6 +20,7 @@ from playwright.sync_api import Page
 from oneinbox.live.worker import IDLE_S
 from tests.e2e.conftest import OpenBrowser
 from tests.support.chromium import sdk_file, serve_files
+from tests.support.memory import anonymous_mb
 from tests.support.microphone import write_microphone
 from tests.support.model_server import asks, model_server
 from tests.support.running import RunningServer
@@ -88,9 +89,7 @@ class Held(NamedTuple):
 def held(process: psutil.Process, models_port: int) -> Held:
     connections = process.net_connections("tcp")
     kept = sum(1 for one in connections if one.raddr and one.raddr[1] == models_port)
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    anonymous_kb = int(status.partition("RssAnon:")[2].split()[0])
-    return Held(anonymous_kb / 1000, process.num_fds() - kept, process.num_threads())
+    return Held(anonymous_mb(process.pid), process.num_fds() - kept, process.num_threads())
 
 
 @pytest.fixture

@@ -1,18 +1,15 @@
 """Memory goes back to the system although something still lies above it."""
 
 import ctypes
+import os
 import platform
-from pathlib import Path
 
 import pytest
 
 from oneinbox.core.spare_memory import give_back
+from tests.support.memory import anonymous_mb
 
 BLOCK, BLOCKS = 64 * 1024, 1600  # small enough to lie in the heap, not in mappings of their own
-
-
-def resident_mb() -> float:
-    return int(Path("/proc/self/status").read_text().partition("RssAnon:")[2].split()[0]) / 1000
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to give memory back")
@@ -28,8 +25,8 @@ def test_what_lies_below_a_survivor_goes_back() -> None:
     *others, survivor = blocks
     for block in others:
         libc.free(block)
-    before_mb = resident_mb()
+    before_mb = anonymous_mb(os.getpid())
     give_back()
-    after_mb = resident_mb()
+    after_mb = anonymous_mb(os.getpid())
     libc.free(survivor)
     assert after_mb < before_mb - 0.8 * BLOCK * BLOCKS / 1e6
