@@ -11,9 +11,6 @@ from oneinbox import __version__
 if TYPE_CHECKING:
     from oneinbox.server.settings import Settings
 
-if TYPE_CHECKING:
-    from oneinbox.server.settings import Settings
-
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
