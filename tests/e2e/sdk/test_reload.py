@@ -111,21 +111,6 @@ def test_a_reloaded_page_comes_back_into_the_same_call(server: RunningServer, pa
     assert page.evaluate("resumed") is False, "the call is over, and not kept"
 
 
-def test_a_page_may_be_reloaded_before_its_first_join_is_through(server: RunningServer, page: Page) -> None:
-    for delay_ms in (0, 30, 80, 150):
-        made = server.make_call()
-        page.evaluate(
-            "([call, delay]) => { void oi.start({ ...call, resumable: true }).catch(() => 0);"
-            " return new Promise((done) => setTimeout(done, delay)); }",
-            [{"serverUrl": made["server_url"], "token": made["participant_token"]}, delay_ms],
-        )
-        page.reload()
-        wait_active(page, WAIT_LIMIT_S)
-        server.wait_for_call(made["id"], status=("in_progress",))
-        page.evaluate("oi.stop()")
-        server.wait_for_call(made["id"])
-
-
 def test_a_duplicated_tab_is_refused_and_the_first_goes_on(server: RunningServer, page: Page, origin: str) -> None:
     made = start_call(server, page)
     kept = page.evaluate("sessionStorage.getItem('oneinbox.call')")
