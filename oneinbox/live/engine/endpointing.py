@@ -25,6 +25,8 @@ import msgspec
 
 PATIENT_SILENCE_S = 1.2
 QUICK_SILENCE_S = 0.2
+_JUDGED_IN_S = 0.1
+"""The end-of-turn model takes as long, in a process that has other things to do."""
 _COMPLETE_SHARE = 0.84
 _INCOMPLETE_SHARE = 2.5
 
@@ -101,6 +103,11 @@ class Endpointing(msgspec.Struct, frozen=True, kw_only=True):
             complete_s=max(min(0.2, silence_s), _COMPLETE_SHARE * silence_s),
             incomplete_s=max(silence_s, min(PATIENT_SILENCE_S, _INCOMPLETE_SHARE * silence_s)),
         )
+
+    @property
+    def asked_s(self) -> float:
+        """The silence after which the end-of-turn model is asked: no sooner than needed, for most pauses are short."""
+        return max(self.pause_s, self.complete_s - _JUDGED_IN_S)
 
     def judge(self, quiet_s: float, pause: Pause) -> Verdict:
         """Judge a pause that has lasted ``quiet_s``."""

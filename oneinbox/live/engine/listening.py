@@ -22,7 +22,8 @@ class Listening(Waits):
         self._stt_partials = False  # the recogniser gives words while the caller speaks
         self._told: list[DecidedTurn] = []  # turns with words of a partial, which the next final tells again
         self._stt_failures = 0
-        self._pauses = 0  # how often the caller's speech has paused
+        self._pauses: int = 0  # how often the caller's speech has paused
+        self._asked: int = 0  # the last pause that the end-of-turn model was asked about
 
     # ---- what the recogniser tells ------------------------------------------------------------------------------
 

@@ -334,7 +334,7 @@ class Conversation:
     def _list_orders(self) -> dict[type[ev.Command], Callable[[Any], None]]:
         speaker = self._speaker
         return {
-            ev.TellStt: lambda order: self._ear.hear_speech(speech=order.speech),
+            ev.TellStt: self._hear_speech,
             ev.AskEndOfTurn: self._ask_end_of_turn,
             ev.RestartStt: lambda _: self._ear.restart(),
             ev.Prepare: speaker.prepare,
@@ -355,9 +355,15 @@ class Conversation:
             ev.EndCall: lambda order: self._end_call(order.reason),
         }
 
+    def _hear_speech(self, order: ev.TellStt) -> None:
+        self._ear.hear_speech(speech=order.speech)
+        if self._turn_stream is not None:
+            self._turn_stream.hear_speech(speech=order.speech)
+
     def _ask_end_of_turn(self, order: ev.AskEndOfTurn) -> None:
         if self._turn_stream is not None:
-            self._turn_stream.judge(order.pause, self._now_s() - order.start_s + _BEFORE_SPEECH_S)
+            turn_s, ago_s = order.end_s - order.start_s + _BEFORE_SPEECH_S, self._now_s() - order.end_s
+            self._turn_stream.judge(order.pause, turn_s, max(0.0, ago_s))
 
     def _measure(self, order: ev.Measure) -> None:
         self._emit(LatencyMeasured(call_id=self._spec.call_id, part=order.part, turn=order.turn, ms=order.ms))

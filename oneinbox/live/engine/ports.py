@@ -127,8 +127,12 @@ class EndOfTurnStream(Protocol):
         """Take one 20 ms frame of the caller's audio."""
         ...
 
-    def judge(self, pause: int, turn_s: float) -> None:
-        """Judge the last ``turn_s`` seconds, which end in a pause; the callback gets ``pause`` with the answer.
+    def hear_speech(self, *, speech: bool) -> None:
+        """Note that the VAD hears speech begin, up to 400 ms late, or end: between turns nothing need be kept."""
+        ...
+
+    def judge(self, pause: int, turn_s: float, ago_s: float) -> None:
+        """Judge ``turn_s`` seconds that end in a pause, ``ago_s`` ago; the callback gets ``pause`` with the answer.
 
         No answer comes where one would be too late to be of use. Never blocks.
         """

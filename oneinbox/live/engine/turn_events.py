@@ -202,10 +202,14 @@ class TellStt(Command, frozen=True, gc=False):
 
 
 class AskEndOfTurn(Command, frozen=True, gc=False):
-    """Have the end-of-turn model judge the caller's speech since ``start_s``. An answer is for the pause of this number."""
+    """Have the end-of-turn model judge the caller's speech from ``start_s`` to ``end_s``.
+
+    An answer is for the pause of this number.
+    """
 
     pause: int
     start_s: float
+    end_s: float
 
 
 class RestartStt(Command, frozen=True, gc=False):

@@ -34,6 +34,8 @@ from oneinbox.live.engine.waits import WAITING_FOR_WORDS
 
 MOST_SPECULATIONS = 4
 """Replies prepared for one turn before it is decided; after that the decision is waited for."""
+MOST_WORDLESS_JUDGEMENTS = 2
+"""Pauses that the end-of-turn model judges in a turn of which no word is known: a noise may go on and on."""
 
 
 class TurnMachine(Listening):
@@ -227,24 +229,39 @@ class TurnMachine(Listening):
             self._agent.move(Signal.FADED)
             if faded is Signal.FADED:
                 self._stt_owes = self._caller.turn is None or not self._caller.turn.signalled
+                self._pauses += 1
                 self._do(ev.TellStt(speech=False))
-                self._ask_end_of_turn()
             elif self._caller.turn is None:
                 self._agent.move(Signal.NO_WORDS)
         if self.caller is Caller.PAUSED and self._caller.turn is not None and not self._ending:
             self._consider_turn(self._caller.turn)
+            if now_s >= self._ask_at_s():
+                self._ask_end_of_turn()
         elif self.caller is Caller.SPEAKING and self._caller.turn is not None and not self._ending:
             self._speculate(self._caller.turn)
         if now_s >= self._go_on_at_s():
             self._agent.move(Signal.NO_WORDS)
         self._advance_waits()
 
-    def _ask_end_of_turn(self) -> None:
-        """Have the model judge a pause, where its word would count."""
+    def _ask_at_s(self) -> float:
+        """Return when to ask the end-of-turn model about this pause; never, where its word would not count (any more)."""
         turn = self._caller.turn
-        self._pauses += 1
-        if self._settings.end_of_turn_model and turn is not None and not turn.signalled and not self._ending:
-            self._do(ev.AskEndOfTurn(self._pauses, turn.start_s))
+        if turn is None or turn.signalled or self._asked == self._pauses or not self._settings.end_of_turn_model:
+            return NEVER_S
+        if turn.text:
+            counts = self.agent is Agent.LISTENING
+        else:  # words may still come, from a recogniser that gives none before its final
+            surely_speech = self._caller.sound_s >= self._settings.barge_in.speech_s
+            counts = (self.agent is Agent.LISTENING or surely_speech) and turn.judged < MOST_WORDLESS_JUDGEMENTS
+            counts = counts and not self._stt_partials
+        return self._caller.last_voice_s + self._settings.endpointing.asked_s if counts else NEVER_S
+
+    def _ask_end_of_turn(self) -> None:
+        if (turn := self._caller.turn) is not None:
+            self._asked = self._pauses
+            turn.judged += 1
+            end_s = self._caller.last_voice_s + self._settings.endpointing.pause_s
+            self._do(ev.AskEndOfTurn(self._pauses, turn.start_s, end_s))
 
     def _pause_of(self, turn: OpenTurn) -> Pause:
         return Pause(bool(turn.text), not self._stt_owes, turn.signalled, turn.told, turn.complete)
@@ -268,6 +285,7 @@ class TurnMachine(Listening):
             return deadline_s
         if self.caller is Caller.SPEAKING:
             return min(deadline_s, self._speculate_at_s(turn))
+        deadline_s = min(deadline_s, self._ask_at_s())
         if not turn.text or self.agent is Agent.LISTENING or turn.aside:
             judged_s = self._settings.endpointing.judged_after_s(self._pause_of(turn))
             judged_at_s = self._caller.last_voice_s + judged_s

@@ -92,6 +92,7 @@ class OpenTurn:
         "complete",
         "confidence",
         "final_delay_s",
+        "judged",
         "signalled",
         "speculations",
         "start_s",
@@ -112,6 +113,8 @@ class OpenTurn:
         """The recogniser has said that the turn has ended, and no speech has come since."""
         self.complete: float | None = None
         """What the end-of-turn model makes of it, if no speech has come since."""
+        self.judged: int = 0
+        """How often it was asked."""
         self._finals: list[str] = []
         self._partial = ""
 

@@ -6,6 +6,7 @@ import pytest
 from oneinbox.core.errors import Stage
 from oneinbox.core.events import EndReason
 from oneinbox.live.engine import turn_events as ev
+from oneinbox.live.engine.barge_in import BargeIn
 from oneinbox.live.engine.turn_table import Agent, Caller
 from oneinbox.live.engine.turns import MOST_SPECULATIONS
 from oneinbox.live.engine.waits import FIRST_FILLER_S, NEXT_FILLER_S
@@ -76,14 +77,67 @@ class TestWhoElseHasAnOpinion:
         drive.tell(ev.Completeness(drive.now_s, 1, probability))
         return drive.final("hello")
 
+    def asked(self, drive: Drive) -> list[int]:
+        """The pauses that the model was asked about."""
+        return [order.pause for order in drive.of(ev.AskEndOfTurn) if isinstance(order, ev.AskEndOfTurn)]
+
     def test_the_model_is_asked_once_a_pause(self) -> None:
-        drive = self.paused().voice(0.03).quiet(0.15)
+        drive = self.paused().quiet(0.1).voice(0.03).quiet(0.15)
         (asked,) = drive.of(ev.AskEndOfTurn)
         assert isinstance(asked, ev.AskEndOfTurn)
         assert asked.start_s == pytest.approx(50.0, abs=0.01)
-        drive.voice(0.5).quiet(0.25)
-        assert [c.pause for c in drive.of(ev.AskEndOfTurn) if isinstance(c, ev.AskEndOfTurn)] == [1, 2]
+        assert asked.end_s == pytest.approx(51.2, abs=0.04)
+        drive.voice(0.5).quiet(0.35)
+        assert self.asked(drive) == [1, 2]
         assert not begun().ask().of(ev.AskEndOfTurn), "there is none to ask"
+
+    def test_it_is_asked_just_before_its_word_counts(self) -> None:
+        drive = Drive(self.MODEL).start()
+        drive.voice(1.0).quiet(0.25)
+        assert self.asked(drive) == [], "most pauses are over by now"
+        drive.voice(1.0).quiet(0.34)
+        assert self.asked(drive) == [2]
+
+    def test_it_is_not_asked_of_a_cough(self) -> None:
+        """A recogniser that gives words while the caller speaks would have given some."""
+        drive = Drive(self.MODEL).start().voice(0.5).partial("hello").quiet(0.3).final("hello").quiet(1.0).speak()
+        drive.finished()
+        assert self.asked(drive) == [1]
+        drive.voice(1.0).quiet(0.4).final("").quiet(1.0)
+        assert self.asked(drive) == [1]
+
+    def test_words_that_come_late_in_a_pause_are_judged_then(self) -> None:
+        drive = Drive(self.MODEL).start().voice(0.5).partial("hello").quiet(0.3).final("hello").quiet(1.0).speak()
+        drive.finished().voice(1.0).quiet(0.4)
+        drive.partial("what time")
+        assert self.asked(drive) == [1, 2]
+        (_, asked) = drive.of(ev.AskEndOfTurn)
+        assert isinstance(asked, ev.AskEndOfTurn)
+        assert asked.end_s == pytest.approx(drive.now_s - 0.2, abs=0.04), (
+            "the same sound as if it had been asked at once"
+        )
+
+    def test_it_is_not_asked_about_words_that_are_not_for_the_agent_to_answer(self) -> None:
+        talkative = msgspec.structs.replace(self.MODEL, barge_in=BargeIn.from_sensitivity(0.5))
+        drive = Drive(talkative).start(greeting=True).speak()
+        drive.voice(0.4).partial("okay").quiet(0.4).final("okay").quiet(1.0)
+        assert self.asked(drive) == []
+        assert not drive.of(ev.Cut)
+
+    def test_a_recogniser_without_partials_has_it_judge_what_may_be_words(self) -> None:
+        drive = Drive(self.MODEL).start(greeting=True).speak()
+        drive.voice(0.3).quiet(0.4)
+        assert self.asked(drive) == [], "a cough over the agent"
+        drive.final("").quiet(1.0).voice(1.0).quiet(0.35)
+        assert self.asked(drive) == [2]
+
+    def test_a_noise_that_goes_on_and_on_is_judged_twice(self) -> None:
+        drive = Drive(self.MODEL).start()
+        for _ in range(10):
+            drive.voice(1.0).quiet(0.4)
+        assert self.asked(drive) == [1, 2]
+        drive.final("what time is it").voice(0.5).quiet(0.4)
+        assert self.asked(drive) == [1, 2, 10, 11]
 
     @pytest.mark.parametrize(("probability", "silence_s"), [(0.97, 0.41), (0.7, 0.5), (0.1, 1.2)])
     def test_its_word_sets_the_silence(self, probability: float, silence_s: float) -> None:
