@@ -6,8 +6,3 @@ from datetime import UTC, datetime
 def utc_now() -> datetime:
     """Return the present moment as an aware datetime in UTC."""
     return datetime.now(UTC)
-
-
-def unix_now_s() -> float:
-    """Return the present moment in seconds since 1970 (UTC)."""
-    return utc_now().timestamp()

@@ -26,12 +26,6 @@ class Buckets(msgspec.Struct, frozen=True):
         counts = tuple(now - then for now, then in zip(self.counts, before.counts, strict=True))
         return Buckets(counts, self.total - before.total)
 
-    def plus(self, other: "Buckets") -> "Buckets":
-        """Return both together."""
-        return Buckets(
-            tuple(one + two for one, two in zip(self.counts, other.counts, strict=True)), self.total + other.total
-        )
-
     def quantile(self, share: float, bounds: Sequence[float]) -> float | None:
         """Return a value that ``share`` (0-1) of the values do not exceed: the bound above it, or ``None`` without any.
 

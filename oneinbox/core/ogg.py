@@ -17,8 +17,6 @@ from typing import BinaryIO, NamedTuple
 RATE_HZ = 48_000
 """What positions count, whatever rate the voices were encoded at."""
 PACKET_SAMPLES = RATE_HZ // 50
-MAX_PACKETS = 25
-"""How many packets one page takes, so that their sizes fit its table whatever they are."""
 
 _PAGE = struct.Struct("<4sBBqIIIB")
 _CRC_AT = 22
@@ -59,7 +57,10 @@ def joined(first: bytes, second: bytes) -> bytes:
 
 
 def page(packets: Sequence[bytes], *, serial: int, number: int, position: int, last: bool = False) -> bytes:
-    """Return one page. ``position``: where its last packet ends, in samples from the file's very beginning."""
+    """Return one page. ``position``: where its last packet ends, in samples from the file's very beginning.
+
+    Raises ``ValueError`` where the packets need more entries than a page's table has: 255, one for each begun 255 bytes.
+    """
     table = bytearray()
     for packet in packets:
         table += b"\xff" * (len(packet) // 255) + bytes((len(packet) % 255,))

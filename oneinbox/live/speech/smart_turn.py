@@ -22,7 +22,6 @@ from oneinbox.live.speech.onnx import open_model
 
 _log = logging.getLogger(__name__)
 
-MODEL_NAME = "smart_turn.onnx"
 HEARD_S = 8.0
 _HEARD_SAMPLES = int(HEARD_S * RATE_HZ)
 _HEARD_FRAMES = int(HEARD_S * 1000 / FRAME_MS)

@@ -4,11 +4,12 @@ import string
 
 import pytest
 
+from oneinbox.api.first_run import DEMO_FIRST_MESSAGE
 from oneinbox.live.engine.ports import ChatMessage, HangUp, Suggestions, TextDelta
 from oneinbox.live.providers.demo.agent import DemoAgent, Whereabouts, sentences
 from oneinbox.live.providers.demo.flow import BUSY, UNCLEAR, Position, normalise, replay, sayable, step, understand
 from oneinbox.live.providers.demo.intents import INTENTS
-from oneinbox.live.providers.demo.script import ALWAYS, FIRST_MESSAGE, FIRST_STATE, STATES
+from oneinbox.live.providers.demo.script import ALWAYS, FIRST_STATE, STATES
 
 SPOKEN = [(state, phrase, intent) for state in STATES for phrase, intent in sayable(state).items()]
 TALKING = [state for state in STATES if state != "goodbye"]
@@ -16,14 +17,14 @@ TALKING = [state for state in STATES if state != "goodbye"]
 
 def said(*texts: str) -> list[ChatMessage]:
     """A history as the engine gives it: the greeting, and an answer after each of the caller's turns but the last."""
-    history = [ChatMessage(role="system", content="ignored"), ChatMessage(role="assistant", content=FIRST_MESSAGE)]
+    history = [ChatMessage(role="system", content="ignored"), ChatMessage(role="assistant", content=DEMO_FIRST_MESSAGE)]
     for text in texts:
         history += [ChatMessage(role="user", content=text), ChatMessage(role="assistant", content="whatever was heard")]
     return history[:-1]
 
 
 def test_the_first_message_is_the_agreed_one() -> None:
-    assert FIRST_MESSAGE == (
+    assert DEMO_FIRST_MESSAGE == (
         "Hello, this is the OneInbox demo desk. Would you like to book a table, "
         "hear our opening hours, or talk to a person?"
     )

@@ -177,7 +177,7 @@ class MediaPort:
 
     def tcp_packet(self, data: bytes, path: "_TcpPath", now_s: float) -> None:
         """Take one packet that came by TCP."""
-        if data[0] < 4:
+        if stun.is_stun(data):
             found = self.check(data)
             if found is None:
                 return
@@ -210,7 +210,7 @@ class _UdpSocket:
                 continue
             if not data or not self._port.udp_enabled:
                 continue
-            if data[0] < 4:
+            if stun.is_stun(data):
                 self._check(data, address, now_s)
             elif (path := self.paths.get(address)) is not None:
                 path.session.receive(data, path, now_s)

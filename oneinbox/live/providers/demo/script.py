@@ -30,7 +30,6 @@ class State(msgspec.Struct, frozen=True):
     moves: Mapping[str, Move]
 
 
-FIRST_MESSAGE = "Hello, this is the OneInbox demo desk. Would you like to book a table, hear our opening hours, or talk to a person?"
 FIRST_STATE = "greeting"
 
 
