@@ -18,7 +18,8 @@ from oneinbox.api.calls.recorder import Recorder
 from oneinbox.api.db.database import Database
 from oneinbox.api.db.tables import Call, CallCommand, Server
 from oneinbox.core.clock import utc_now
-from oneinbox.core.events import CallActive, EndReason, MessageAdded, Role
+from oneinbox.core.events import CallActive, CallEnded, EndReason, MessageAdded, Role
+from oneinbox.core.instructions import AddContext, Say, UserMessage
 from tests.support.api import BASE_URL, Api, FakeDispatcher, make_config, running_api
 
 NEVER = 3600.0
@@ -205,6 +206,78 @@ async def test_a_stop_that_takes_long_is_not_told_as_done(tmp_path: Path) -> Non
             while (await a.end_of(mine))[0] == "queued":
                 await asyncio.sleep(0.01)
         assert await a.end_of(mine) == ("completed", "api_stop")
+
+
+# ---- telling a call that another server runs --------------------------------------------------------------------------
+
+
+TOLD = {
+    "say": ({"text": "Hello.", "interruptible": False, "interrupt": True}, Say),
+    "context": ({"text": "Hello."}, AddContext),
+    "message": ({"text": "Hello."}, UserMessage),
+}
+
+
+async def tell(one: Member, call_id: str, way: str, body: dict[str, Any]) -> httpx.Response:
+    return await one.client.post(f"/v1/calls/{call_id}/{way}", headers=one.api.auth, json=body)
+
+
+async def live_call(one: Member) -> str:
+    call_id = await one.call()
+    await Recorder(one.database, one.id).record(CallActive(call_id=call_id, answer_ms=1))
+    return call_id
+
+
+@pytest.mark.parametrize("way", TOLD)
+async def test_a_call_is_told_through_any_server(api: Api, way: str) -> None:
+    body, kind = TOLD[way]
+    async with member(api, "srv_a", QUICK) as a, member(api, "srv_b", QUICK) as b:
+        mine = await live_call(a)
+        answer = await tell(b, mine, way, body)
+        assert (answer.status_code, answer.json()) == (202, {"call_id": mine, "status": "accepted"})
+        async with asyncio.timeout(30):
+            while not a.dispatcher.told:
+                await asyncio.sleep(0.01)
+        assert a.dispatcher.told == [(mine, kind(**body))]
+        assert b.dispatcher.told == []
+        await a.keeper.obey("srv_a")
+        assert len(a.dispatcher.told) == 1, "told once"
+
+
+async def test_what_a_call_is_told_through_another_server_keeps_its_order(api: Api) -> None:
+    texts = [f"Part {number}." for number in range(12)]
+    async with member(api, "srv_a") as a, member(api, "srv_b") as b:
+        mine = await live_call(a)
+        for text in texts:
+            assert (await tell(b, mine, "say", {"text": text})).status_code == 202
+        assert a.dispatcher.told == []
+        await a.keeper.obey("srv_a")
+        async with asyncio.timeout(30):
+            while len(a.dispatcher.told) < len(texts):
+                await asyncio.sleep(0.01)
+        assert [said.text for _, said in a.dispatcher.told if isinstance(said, Say)] == texts
+
+
+@pytest.mark.parametrize("way", TOLD)
+async def test_telling_a_call_of_a_dead_server_is_refused(api: Api, way: str) -> None:
+    async with member(api, "srv_a") as a, member(api, "srv_b") as b:
+        mine = await live_call(a)
+        await let_lapse(api, "srv_a")
+        answer = await tell(b, mine, way, TOLD[way][0])
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "call_not_live")
+        async with api.database.read() as rows:
+            assert (await rows.execute(select(CallCommand.seq))).all() == [], "nobody would ever carry it out"
+
+
+async def test_a_call_that_has_ended_is_not_told_through_another_server(api: Api) -> None:
+    async with member(api, "srv_a") as a, member(api, "srv_b") as b:
+        mine = await live_call(a)
+        await Recorder(a.database, a.id).record(CallEnded(call_id=mine, reason=EndReason.USER_HANGUP, duration_s=1))
+        answer = await tell(b, mine, "say", {"text": "Hello."})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "call_not_live")
+        waiting = await a.call()
+        assert (await tell(b, waiting, "say", {"text": "Hello."})).status_code == 409
+        assert (await tell(b, waiting, "context", {"text": "Hello."})).status_code == 202
 
 
 # ---- open on record, and nobody has it ------------------------------------------------------------------------------

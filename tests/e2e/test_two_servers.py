@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.support.caller import Caller
+from tests.support.caller import Caller, in_call
 from tests.support.postgres import postgres_server
 from tests.support.running import RunningServer
 
@@ -36,6 +36,31 @@ async def test_a_call_is_stopped_through_the_other_server(pair: tuple[RunningSer
     record = await asyncio.to_thread(second.wait_for_call, made["id"])
     assert (record["status"], record["end_reason"]) == ("completed", "api_stop")
     await caller.leave()
+
+
+async def test_a_call_is_told_through_the_other_server(pair: tuple[RunningServer, RunningServer]) -> None:
+    first, second = pair
+    async with in_call(first) as (caller, call_id):
+        for way, text in (
+            ("context", "The invoice is paid."),
+            ("say", "Your driver has just arrived."),
+            ("say", "The car is blue."),
+        ):
+            await asyncio.to_thread(second.json, "POST", f"/v1/calls/{call_id}/{way}", json={"text": text})
+        await caller.wait_for_agent("The car is blue")
+        await caller.wait_until_quiet()
+        message = {"text": "what are your opening hours"}
+        await asyncio.to_thread(second.json, "POST", f"/v1/calls/{call_id}/message", json=message)
+        await caller.wait(lambda: message["text"] in caller.said_by_user(), what="the message among the captions")
+        await caller.wait_for_agent("open")
+        await caller.wait_until_quiet()
+    record = await asyncio.to_thread(second.wait_for_call, call_id)
+    said = [(one["role"], one["content"]) for one in record["messages"]]
+    order = [said.index(one) for one in (("agent", "Your driver has just arrived."), ("agent", "The car is blue."))]
+    assert order == sorted(order)
+    assert said.index(("user", message["text"])) > order[-1]
+    gone = await asyncio.to_thread(second.request, "POST", f"/v1/calls/{call_id}/say", json={"text": "x"})
+    assert (gone.status_code, gone.json()["error"]["code"]) == (409, "call_not_live")
 
 
 async def test_a_killed_servers_calls_are_lost_and_the_others_go_on(pair: tuple[RunningServer, RunningServer]) -> None:
