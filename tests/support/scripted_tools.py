@@ -45,3 +45,5 @@ class FakeTools:
 
     def find(self, name: str) -> FakeTool | None:
         return self.by_name.get(name)
+
+    async def aclose(self) -> None: ...

@@ -1,99 +1,16 @@
 """The greeting need not wait for the first sound of the microphone; the record of the call does."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, cast
 
-import msgspec
 import pytest
 
-from oneinbox.core.events import (
-    AnyCallEvent,
-    CallActive,
-    CallEnded,
-    EndReason,
-    GreetingStarted,
-    LineQuality,
-    MessageAdded,
-    ParticipantJoined,
-)
-from oneinbox.core.spec import TurnSpec
-from oneinbox.live.audio.tape import Tape, TapeDeck
-from oneinbox.live.call import ACTIVE_TIMEOUT_S, LiveCall
-from oneinbox.live.media.leg import LegListener, MediaLeg
-from oneinbox.live.providers.registry import CallProviders
-from oneinbox.live.tools.toolbox import CallTools
-from tests.support.conversation import SILENT, make_spec
-from tests.support.scripted import FakeLlm, FakePage, FakePlayout, FakeStt, FakeTts, FakeVad
-from tests.support.virtual_time import now_s, run_virtually
-
-GREETING = "Hello, this is a greeting of ten words for you."
-
-
-class FakeLeg(FakePage):
-    """A leg, and the place where it comes from."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.playout = FakePlayout()
-
-    def open_leg(self, *, room_name: str, identity: str, agent_name: str, listener: LegListener) -> MediaLeg:
-        del room_name, identity, agent_name, listener
-        return self
-
-    def quality(self) -> LineQuality | None:
-        return None
-
-    async def perform_rpc(self, method: str, payload: str, timeout_s: float = 15.0) -> str:
-        raise NotImplementedError
-
-    def record(self, tape: Tape) -> None:
-        raise NotImplementedError
-
-    async def aclose(self) -> None: ...
-
-
-class Connecting:
-    """A call that a participant has joined."""
-
-    def __init__(self, deck: TapeDeck, **turns: Any) -> None:
-        self.events: list[AnyCallEvent] = []
-        self.leg = FakeLeg()
-        spec = msgspec.structs.replace(make_spec(first_message=GREETING, turns=TurnSpec(**turns)), join_timeout_s=30.0)
-        self.call = LiveCall(
-            spec,
-            rooms=self.leg,
-            providers=CallProviders(stt=FakeStt(), llm=FakeLlm(), tts=FakeTts()),
-            tools=CallTools(spec, cast(Any, None), cast(Any, None), self.events.append),  # it has none
-            vad=FakeVad(),
-            worker_id="w1",
-            emit=self.events.append,
-            tapes=deck,
-        )
-
-    def names(self) -> list[str]:
-        return [type(event).__name__ for event in self.events]
-
-    def only(self, kind: type[Any]) -> Any:
-        (found,) = [event for event in self.events if isinstance(event, kind)]
-        return found
-
-
-Scenario = Callable[[Connecting], Coroutine[Any, Any, None]]
-
-
-def play(deck: TapeDeck, scenario: Scenario, **turns: Any) -> Connecting:
-    async def run() -> Connecting:
-        connecting = Connecting(deck, **turns)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(connecting.call.run())
-            await asyncio.sleep(1)
-            connecting.call.on_joined()
-            await scenario(connecting)
-        return connecting
-
-    return run_virtually(run)
+from oneinbox.core.events import CallActive, CallEnded, EndReason, GreetingStarted, MessageAdded, ParticipantJoined
+from oneinbox.live.audio.tape import TapeDeck
+from oneinbox.live.call import ACTIVE_TIMEOUT_S
+from tests.support.conversation import SILENT
+from tests.support.live_call import GREETING, Connecting, play
+from tests.support.virtual_time import now_s
 
 
 @pytest.fixture
