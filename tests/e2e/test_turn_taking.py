@@ -8,6 +8,7 @@ import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -298,3 +299,38 @@ def test_a_silent_call_ends(call: Call) -> None:
     assert call.ear.loudest(Stretch(greeted_ms, call.ear.now_ms())) < LOUD
     assert (record["status"], record["end_reason"]) == ("completed", "silence_timeout")
     assert said_by(record, "agent") == [GREETING]
+
+
+REMINDERS = ["Are you still on the line?", "I will hang up in a moment."]
+REMINDED_AFTER_S = 3
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {
+            "silence_timeout_seconds": 3 * REMINDED_AFTER_S,
+            "turn_taking": {
+                "reminder_count": 2,
+                "reminder_after_seconds": REMINDED_AFTER_S,
+                "reminders": REMINDERS,
+            },
+        }
+    ],
+    indirect=True,
+)
+def test_a_silent_caller_is_reminded_and_an_answer_begins_the_count_again(call: Call) -> None:
+    call.ear.wait_until_loud()  # the first reminder
+    call.ear.wait_until_quiet()
+    answered = call.ear.say(prompt(PROMPTS[QUICK]))
+    expect(call.ear.page.get_by_role("button", name="Hang up")).to_have_count(0, timeout=60_000)
+    record = call.record()
+    assert (record["status"], record["end_reason"]) == ("completed", "silence_timeout")
+    assert said_by(record, "user") == [QUICK]
+    assert said_by(record, "agent") == [GREETING, REMINDERS[0], ANSWERS[QUICK], *REMINDERS]
+    assert not any(message["interrupted"] for message in record["messages"])
+    for before, after in pairwise(record["messages"]):
+        if after["content"] in REMINDERS:
+            assert after["start_s"] - before["end_s"] >= REMINDED_AFTER_S
+    heard = call.ear.loud_stretches(Stretch(answered.to_ms, call.ear.now_ms()), apart_ms=700)
+    assert len(heard) == 3, "the answer and both reminders"

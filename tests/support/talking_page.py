@@ -113,6 +113,18 @@ class TalkingPage:
         levels = [level for _, level in self._heard(stretch)]
         return (sum(level * level for level in levels) / len(levels)) ** 0.5 if levels else 0.0
 
+    def loud_stretches(self, stretch: Stretch, *, apart_ms: float) -> list[Stretch]:
+        """Return when the agent was heard within ``stretch``; what is no more than ``apart_ms`` apart is one."""
+        found: list[Stretch] = []
+        for at_ms, level in self._heard(stretch):
+            if level < LOUD:
+                continue
+            if found and at_ms - found[-1].to_ms <= apart_ms:
+                found[-1] = Stretch(found[-1].from_ms, at_ms)
+            else:
+                found.append(Stretch(at_ms, at_ms))
+        return found
+
     def longest_quiet_ms(self, stretch: Stretch) -> float:
         """Return the longest time within ``stretch`` in which nothing was heard of the agent."""
         longest, since_ms = 0.0, stretch.from_ms
