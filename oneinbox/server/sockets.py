@@ -115,36 +115,36 @@ def socket_routes(pool: WorkerPool, token_secret: str) -> APIRouter:
     return router
 
 
+def _request(websocket: WebSocket, token: ParticipantToken, socket_id: int) -> OpenSocket:
+    return OpenSocket(
+        socket_id=socket_id,
+        room_name=token.room_name,
+        identity=token.identity,
+        token_id=token.token_id,
+        rejoin=token.rejoin,
+        probe=token.probe,
+        origin=token.origin,
+        path=websocket.url.path,
+        query={name: value for name, value in websocket.query_params.items() if name != "access_token"},
+    )
+
+
 async def _carry(websocket: WebSocket, token: ParticipantToken, pool: WorkerPool, refusals: _Refusals) -> None:
+    async def refuse(status: int, message: str) -> None:
+        refusals.add(token.token_id, message)
+        await websocket.send_denial_response(PlainTextResponse(message, status_code=status))
+
     peer = _Peer()
-
-    def make_request(socket_id: int) -> OpenSocket:
-        query = {name: value for name, value in websocket.query_params.items() if name != "access_token"}
-        return OpenSocket(
-            socket_id=socket_id,
-            room_name=token.room_name,
-            identity=token.identity,
-            token_id=token.token_id,
-            rejoin=token.rejoin,
-            probe=token.probe,
-            origin=token.origin,
-            path=websocket.url.path,
-            query=query,
-        )
-
-    route = pool.open_socket(peer, make_request)
+    route = pool.open_socket(peer, lambda socket_id: _request(websocket, token, socket_id))
     if route is None:
-        refusals.add(token.token_id, "the call is over")
-        await websocket.send_denial_response(PlainTextResponse("the call is over", status_code=404))
+        await refuse(404, "the call is over")
         return
     code = 1006
     scope = TaskScope("socket")
     try:
         refusal = await asyncio.wait_for(peer.answer, ACCEPT_LIMIT_S)
         if refusal is not None:
-            status, message = refusal
-            refusals.add(token.token_id, message)
-            await websocket.send_denial_response(PlainTextResponse(message, status_code=status))
+            await refuse(*refusal)
             return
         await websocket.accept()
         scope.spawn(_send_out(websocket, peer), "send")

@@ -83,6 +83,16 @@ async def tell(rows: Rows, listeners: list[Listener], call: Call, event: EventTy
     wanted = [listener for listener in listeners if event in listener.events]
     if not wanted:
         return
+    written = _event(call, event, facts)
+    rows.add(written)
+    await rows.flush()
+    for listener in wanted:
+        rows.add(_delivery(written, listener))
+    await rows.flush()
+    rows.info[OUTBOX_WRITTEN] = True
+
+
+def _event(call: Call, event: EventType, facts: Mapping[str, Any]) -> WebhookEvent:
     now = utc_now()
     event_id = new_id("evt")
     told = {
@@ -98,28 +108,23 @@ async def tell(rows: Rows, listeners: list[Listener], call: Call, event: EventTy
         "metadata": call.custom_metadata,
         **facts,
     }
-    rows.add(
-        WebhookEvent(
-            id=event_id, org_id=call.org_id, call_id=call.id, type=event.value, body=dump_json(told), created_at=now
-        )
+    return WebhookEvent(
+        id=event_id, org_id=call.org_id, call_id=call.id, type=event.value, body=dump_json(told), created_at=now
     )
-    await rows.flush()
-    for listener in wanted:
-        rows.add(
-            WebhookDelivery(
-                id=new_id("whd"),
-                org_id=call.org_id,
-                event_id=event_id,
-                event=event.value,
-                webhook_id=listener.webhook_id,
-                url=listener.url,
-                endpoint=listener.endpoint,
-                stream=f"{listener.endpoint} {call.id}",
-                status=DeliveryStatus.PENDING.value,
-                attempt=0,
-                next_retry_at=now,
-                created_at=now,
-            )
-        )
-    await rows.flush()
-    rows.info[OUTBOX_WRITTEN] = True
+
+
+def _delivery(event: WebhookEvent, listener: Listener) -> WebhookDelivery:
+    return WebhookDelivery(
+        id=new_id("whd"),
+        org_id=event.org_id,
+        event_id=event.id,
+        event=event.type,
+        webhook_id=listener.webhook_id,
+        url=listener.url,
+        endpoint=listener.endpoint,
+        stream=f"{listener.endpoint} {event.call_id}",
+        status=DeliveryStatus.PENDING.value,
+        attempt=0,
+        next_retry_at=event.created_at,
+        created_at=event.created_at,
+    )

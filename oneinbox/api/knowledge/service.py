@@ -151,44 +151,51 @@ class KnowledgeService:
             raise AppError(
                 "too_many_sources", f"a knowledge base holds {_MAX_SOURCES} sources at most", ErrorKind.CONFLICT
             )
-        now = utc_now()
-        kind = _kind_of(form)
-        if kind == "url":
+        if _kind_of(form) == "url":
             self._outbound.require(_source_name(form), param="source")
-        file = form.files.get("file")
-        source = KnowledgeSource(
-            id=new_id("kbs"),
-            org_id=caller.org_id,
-            knowledge_base_id=base.id,
-            type=kind,
-            source=_source_name(form),
-            status="processing",
-            token_count=0,
-            chunk_count=0,
-            created_at=now,
-            file_name=file and file.name[:_MAX_NAME_CHARS],
-            mime_type=(file and (file.media_type or "")[:_MAX_NAME_CHARS]) or None,
-            file_size=file and len(file.data),
-        )
-        job = KnowledgeJob(
-            id=new_id("kbj"),
-            org_id=caller.org_id,
-            knowledge_base_id=base.id,
-            knowledge_base_source_id=source.id,
-            type="ingest_source",
-            status="queued",
-            payload={},
-            created_at=now,
-        )
+        source = _new_source(base, form)
+        job = _new_job(source)
         rows.add(source)
         await rows.flush()
         rows.add(job)
+        file = form.files.get("file")
         if file is not None and _suffix(file.name) in READERS:
             rows.add(KnowledgeFile(source_id=source.id, org_id=caller.org_id, data=file.data))
-        elif kind != "url":
+        elif source.type != "url":
             settle(source, job, base.chunk_size, *_read_now(form, file))
         await trail.record(rows, caller, "knowledge_source.created", "knowledge_source", source.id)
         return source, job
+
+
+def _new_source(base: KnowledgeBase, form: Form) -> KnowledgeSource:
+    file = form.files.get("file")
+    return KnowledgeSource(
+        id=new_id("kbs"),
+        org_id=base.org_id,
+        knowledge_base_id=base.id,
+        type=_kind_of(form),
+        source=_source_name(form),
+        status="processing",
+        token_count=0,
+        chunk_count=0,
+        created_at=utc_now(),
+        file_name=file and file.name[:_MAX_NAME_CHARS],
+        mime_type=(file and (file.media_type or "")[:_MAX_NAME_CHARS]) or None,
+        file_size=file and len(file.data),
+    )
+
+
+def _new_job(source: KnowledgeSource) -> KnowledgeJob:
+    return KnowledgeJob(
+        id=new_id("kbj"),
+        org_id=source.org_id,
+        knowledge_base_id=source.knowledge_base_id,
+        knowledge_base_source_id=source.id,
+        type="ingest_source",
+        status="queued",
+        payload={},
+        created_at=source.created_at,
+    )
 
 
 def settle(source: KnowledgeSource, job: KnowledgeJob, chunk_size: int, text: str, problem: str | None) -> None:

@@ -5,7 +5,7 @@ from functools import cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
-from oneinbox.api.db.database import Database
+from oneinbox.api.db.database import Database, Rows
 from oneinbox.api.db.tables import Call
 from oneinbox.api.usage import repo
 from oneinbox.api.usage.repo import Span
@@ -64,43 +64,23 @@ class UsageService:
         """Return what happened between ``since`` (without one: 30 days before the end) and ``until`` (now)."""
         span = _span(org_id, since, until)
         async with self._database.read() as rows:
-            by_status = await repo.calls_by(rows, span, Call.status)
-            answered, waited_ms = await repo.answers(rows, span)
-            durations = await repo.durations(rows, span)
-            seconds = await repo.seconds_spoken(rows, span)
-            total = sum(by_status.values())
+            calls = await _call_summary(rows, span)
             return ActivitySummary(
                 since=span.since,
                 until=span.until,
                 resource_counts=ResourceCounts(**await repo.resource_counts(rows, org_id)),
-                call_summary=CallSummary(
-                    total=total,
-                    by_status=by_status,
-                    by_direction=await repo.calls_by(rows, span, Call.direction, "web"),
-                    by_outcome=await repo.calls_by(rows, span, Call.outcome),
-                    by_end_reason=await repo.calls_by(rows, span, Call.end_reason),
-                ),
-                call_metrics=CallMetrics(
-                    answered=answered,
-                    answer_rate=round(answered / total, 4) if total else None,
-                    avg_time_to_answer_seconds=None if waited_ms is None else round(waited_ms / 1000, 3),
-                    minutes=_minutes(seconds),
-                    cost_cents=None,
-                    avg_duration_seconds=durations["avg"],
-                    p50_duration_seconds=durations["p50"],
-                    p95_duration_seconds=durations["p95"],
-                    max_duration_seconds=durations["max"],
-                ),
+                call_summary=calls,
+                call_metrics=await _call_metrics(rows, span, calls.total),
                 by_agent=[
-                    AgentActivity(agent_id=agent_id, name=name, calls=calls, minutes=_minutes(spoken))
-                    for agent_id, name, calls, spoken in await repo.by_agent(rows, span)
+                    AgentActivity(agent_id=agent_id, name=name, calls=count, minutes=_minutes(spoken))
+                    for agent_id, name, count, spoken in await repo.by_agent(rows, span)
                 ],
                 audit_actions=[
                     ActionCount(action=action, count=count) for action, count in await repo.audit_actions(rows, span)
                 ],
                 known_actions=await repo.known_actions(rows, org_id),
                 error_signals=ErrorSignals(
-                    calls_ended_in_error=by_status.get(CallStatus.FAILED, 0),
+                    calls_ended_in_error=calls.by_status.get(CallStatus.FAILED, 0),
                     webhook_deliveries_failed=await repo.failed_deliveries(rows, span),
                     kb_sources_errored=[
                         SourceInError.model_validate(source) for source in await repo.sources_in_error(rows, org_id)
@@ -160,3 +140,30 @@ def _zone(name: str) -> ZoneInfo:
 
 def _minutes(seconds: float) -> float:
     return round(seconds / 60, 4)
+
+
+async def _call_summary(rows: Rows, span: Span) -> CallSummary:
+    by_status = await repo.calls_by(rows, span, Call.status)
+    return CallSummary(
+        total=sum(by_status.values()),
+        by_status=by_status,
+        by_direction=await repo.calls_by(rows, span, Call.direction, "web"),
+        by_outcome=await repo.calls_by(rows, span, Call.outcome),
+        by_end_reason=await repo.calls_by(rows, span, Call.end_reason),
+    )
+
+
+async def _call_metrics(rows: Rows, span: Span, total: int) -> CallMetrics:
+    answered, waited_ms = await repo.answers(rows, span)
+    durations = await repo.durations(rows, span)
+    return CallMetrics(
+        answered=answered,
+        answer_rate=round(answered / total, 4) if total else None,
+        avg_time_to_answer_seconds=None if waited_ms is None else round(waited_ms / 1000, 3),
+        minutes=_minutes(await repo.seconds_spoken(rows, span)),
+        cost_cents=None,
+        avg_duration_seconds=durations["avg"],
+        p50_duration_seconds=durations["p50"],
+        p95_duration_seconds=durations["p95"],
+        max_duration_seconds=durations["max"],
+    )
