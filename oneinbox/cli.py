@@ -1,4 +1,4 @@
-"""The command line: ``oneinbox up`` (also without a word) | ``keys create`` | ``migrate`` | ``replay`` | ``rotate-credentials`` | ``doctor`` | ``worker``."""
+"""The command line: ``oneinbox up`` (also without a word) | ``keys create`` | ``sign-in`` | ``migrate`` | ``replay`` | ``rotate-credentials`` | ``doctor`` | ``worker``."""
 
 import argparse
 import asyncio
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "rotate-credentials", parents=[data], help="seal the stored secrets of users (provider keys) with a new key"
     )
     replay = commands.add_parser(
-        "replay", parents=[data], help="show how a call took turns, and check that it would again (see turn_logs)"
+        "replay", parents=[data], help="show how a call took turns, and check that it would again (ONEINBOX_TURN_LOGS)"
     )
     replay.add_argument("call_id", metavar="CALL")
     worker = commands.add_parser("worker", help="(started by the server) host live calls")

@@ -42,6 +42,10 @@ def responsiveness_table() -> str:
         ("... the model says: incomplete (`incomplete_s`)", *(f"{row.incomplete_s:.2f}" for row in rows)),
         ("... the recogniser says: ended (`signalled_s`)", *(f"{row.signalled_s:.2f}" for row in rows)),
         ("the most, without a final (`final_cap_s`)", *(f"{row.final_cap_s:.2f}" for row in rows)),
+        (
+            "... and without any words of what was said last (`untold_cap_s`)",
+            *(f"{row.untold_cap_s:.2f}" for row in rows),
+        ),
     )
 
 

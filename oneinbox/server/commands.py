@@ -15,7 +15,7 @@ from oneinbox.api.db.database import migrate as migrate_database
 from oneinbox.api.db.vault import Vault
 from oneinbox.api.integrations.rotation import reseal_everything
 from oneinbox.api.keys.service import create_secret_key
-from oneinbox.live.engine.turn_log import SUFFIX, read_log, replay
+from oneinbox.live.engine.turn_log import SUFFIX, TurnLogError, read_log, replay
 from oneinbox.server.pages import STATIC_DIR
 from oneinbox.server.settings import (
     Settings,
@@ -178,7 +178,13 @@ def replay_call(settings: Settings, call_id: str) -> tuple[str, bool]:
 
     Raises ``TurnLogError`` where there is no log of it.
     """
-    turns, steps = read_log(settings.data_path / "turns" / f"{Path(call_id).name}{SUFFIX}")
+    path = settings.data_path / "turns" / f"{Path(call_id).name}{SUFFIX}"
+    if not path.exists():
+        raise TurnLogError(
+            f"no log of the turns of {call_id} is kept in {path.parent}: logs are written of the calls that begin while "
+            "the server runs with ONEINBOX_TURN_LOGS set (to how many are kept)"
+        )
+    turns, steps = read_log(path)
     lines, differences = replay(turns, steps)
     verdict = (
         f"{differences} of {len(steps)} steps differ" if differences else f"{len(steps)} steps, all the same again"

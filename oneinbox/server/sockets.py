@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 ACCEPT_LIMIT_S = 5.0
 MAX_QUEUED_MESSAGES = 256
 _ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
+_PREFLIGHT = {**_ANY_ORIGIN, "Access-Control-Allow-Headers": "authorization", "Access-Control-Max-Age": "7200"}
 
 
 class _Peer:
@@ -100,6 +101,12 @@ def socket_routes(pool: WorkerPool, token_secret: str) -> APIRouter:
         if (why := refusals.why(token.token_id)) is not None:
             return PlainTextResponse(why, status_code=401, headers=_ANY_ORIGIN)
         return PlainTextResponse("success", headers=_ANY_ORIGIN)
+
+    @router.options("/rtc/validate")
+    @router.options("/rtc/v1/validate")
+    async def may_validate() -> Response:
+        """Let a page ask with its token in a header."""
+        return Response(status_code=204, headers=_PREFLIGHT)
 
     @router.websocket("/rtc")
     @router.websocket("/rtc/v1")

@@ -91,3 +91,18 @@ async def test_a_head_without_end_is_cut_off(tmp_path: Path) -> None:
         except ConnectionError:
             pass  # as it should be: cut off while it was still being sent
         writer.close()
+
+
+async def test_a_refused_socket_is_no_error_of_ours(tmp_path: Path) -> None:
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    with RunningServer(tmp_path / "data") as server:
+        async with httpx.AsyncClient(base_url=server.url, headers=upgrade) as client:
+            for path in ("/rtc", "/rtc/v1"):
+                assert (await client.get(path, params={"access_token": "nonsense"})).status_code == 401
+    errors = [line for line in server.output if " ERROR " in line]
+    assert not errors, "anybody could fill the log"

@@ -35,6 +35,7 @@ def test_a_call_replays_to_identical_commands(seed: int, tmp_path: Path, capsys:
     with pytest.raises(SystemExit) as left:
         main(["replay", "call_other", "--data-dir", str(tmp_path)])
     assert left.value.code == 1
+    assert "ONEINBOX_TURN_LOGS" in capsys.readouterr().err, "the setting that has logs written is named"
 
 
 def steps_of(drive: Drive, settings: TurnSettings = SETTINGS) -> list[tuple[ev.AnyEvent, list[ev.AnyCommand]]]:

@@ -25,6 +25,11 @@ async def test_any_page_may_read_why_a_token_is_refused(path: str):
             await client.get(path, params={"access_token": good}),
             await client.get(path, headers={"Authorization": f"Bearer {good}"}),
         ]
+        asking = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+        preflight = await client.options(path, headers={"Origin": "https://page.example", **asking})
     assert [one.status_code for one in told] == [401, 401, 200, 200]
     assert {one.headers["access-control-allow-origin"] for one in told} == {"*"}
     assert told[1].text == "the token is not valid"
+    assert preflight.status_code == 204, "a page may send its token in the header, which browsers ask about first"
+    assert preflight.headers["access-control-allow-origin"] == "*"
+    assert preflight.headers["access-control-allow-headers"] == "authorization"
