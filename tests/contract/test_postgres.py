@@ -89,7 +89,7 @@ async def test_the_command(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 async def test_a_server_closes_only_the_calls_that_it_left_open_itself(tmp_path: Path) -> None:
     async with running_api(tmp_path, server_id="srv_a") as api:
-        mine = (await api.made("/v1/calls/web", agent_id=api.first.demo_agent_id))["id"]
+        mine = await api.start_call()
         assert await Recorder(api.database, "srv_b").fail_all_open() == 0
         assert (await api.ask("GET", f"/v1/calls/{mine}")).json()["status"] == "queued"
         assert await Recorder(api.database, "srv_a").fail_all_open() == 1

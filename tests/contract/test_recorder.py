@@ -31,14 +31,6 @@ from oneinbox.core.events import (
 from tests.support.api import Api
 
 
-async def start(api: Api) -> str:
-    return (await api.made("/v1/calls/web", agent_id=api.first.demo_agent_id))["id"]
-
-
-async def read(api: Api, call_id: str) -> dict[str, Any]:
-    return (await api.ask("GET", f"/v1/calls/{call_id}")).json()
-
-
 def said(call_id: str, role: Role, turn: int, start_s: float, content: str, **more: Any) -> MessageAdded:
     return MessageAdded(
         call_id=call_id,
@@ -72,13 +64,13 @@ def whole_call(call_id: str) -> list[AnyCallEvent]:
 
 
 async def test_the_record_of_a_whole_call(api: Api) -> None:
-    call_id = await start(api)
+    call_id = await api.start_call()
     statuses: list[str] = []
     for event in whole_call(call_id):
-        await api.recorder.record(event)
-        statuses.append((await read(api, call_id))["status"])
+        await api.tell(event)
+        statuses.append((await api.record_of(call_id))["status"])
     assert [status for status, _ in itertools.groupby(statuses)] == ["initiated", "in_progress", "completed"]
-    record = await read(api, call_id)
+    record = await api.record_of(call_id)
     assert (record["end_reason"], record["end_owner"], record["duration_seconds"]) == ("user_hangup", "caller", 6.5)
     assert record["credits_used"] == pytest.approx(6.5 / 60, abs=1e-4)
     assert record["created_at"] <= record["started_at"] <= record["ended_at"]
@@ -100,17 +92,17 @@ async def test_the_record_of_a_whole_call(api: Api) -> None:
 
 async def test_an_amended_message_stands_as_amended_in_any_order(api: Api) -> None:
     for order in itertools.permutations("AAMM"):
-        call_id = await start(api)
-        await api.recorder.record(CallActive(call_id=call_id, answer_ms=1))
+        call_id = await api.start_call()
+        await api.tell(CallActive(call_id=call_id, answer_ms=1))
         added = said(call_id, Role.USER, 1, 2.0, "a table for too", confidence=0.9)
         better = msgspec.structs.replace(added, content="a table for two", confidence=0.7)
         amended = MessageAmended(call_id=call_id, message=better)
         for one in order:
-            await api.recorder.record(added if one == "A" else amended)
-        (message,) = (await read(api, call_id))["messages"]
+            await api.tell(added if one == "A" else amended)
+        (message,) = (await api.record_of(call_id))["messages"]
         assert (message["content"], message["confidence"], message["turn"]) == ("a table for two", 0.7, 1)
-    await api.recorder.record(CallEnded(call_id=call_id, reason=EndReason.USER_HANGUP, duration_s=6))
-    assert (await read(api, call_id))["transcript"] == "User: a table for two"
+    await api.tell(CallEnded(call_id=call_id, reason=EndReason.USER_HANGUP, duration_s=6))
+    assert (await api.record_of(call_id))["transcript"] == "User: a table for two"
 
 
 QUALITY = LineQuality(
@@ -138,23 +130,24 @@ QUALITY = LineQuality(
 
 
 async def test_the_latest_quality_before_the_end_stands(api: Api) -> None:
-    call_id = await start(api)
-    assert (await read(api, call_id))["quality"] is None
-    await api.recorder.record(QualityMeasured(call_id=call_id, quality=QUALITY))
-    assert (await read(api, call_id))["quality"] == msgspec.to_builtins(QUALITY)
+    call_id = await api.start_call()
+    assert (await api.record_of(call_id))["quality"] is None
+    await api.tell(QualityMeasured(call_id=call_id, quality=QUALITY))
+    assert (await api.record_of(call_id))["quality"] == msgspec.to_builtins(QUALITY)
     worse = msgspec.structs.replace(QUALITY, loss=0.2, transport="tcp")
-    await api.recorder.record(QualityMeasured(call_id=call_id, quality=worse))
-    await api.recorder.record(CallEnded(call_id=call_id, reason=EndReason.USER_HANGUP, duration_s=1))
-    await api.recorder.record(QualityMeasured(call_id=call_id, quality=QUALITY))
-    found = (await read(api, call_id))["quality"]
+    await api.tell(
+        QualityMeasured(call_id=call_id, quality=worse),
+        CallEnded(call_id=call_id, reason=EndReason.USER_HANGUP, duration_s=1),
+        QualityMeasured(call_id=call_id, quality=QUALITY),
+    )
+    found = (await api.record_of(call_id))["quality"]
     assert (found["loss"], found["transport"], found["round_trip_ms_p50"]) == (0.2, "tcp", None)
 
 
 async def test_the_latency_object(api: Api) -> None:
-    call_id = await start(api)
-    for event in whole_call(call_id):
-        await api.recorder.record(event)
-    latency = (await read(api, call_id))["latency"]
+    call_id = await api.start_call()
+    await api.tell(*whole_call(call_id))
+    latency = (await api.record_of(call_id))["latency"]
     assert latency["eou_delay"] == {"avg_ms": 300.0, "p50_ms": 300.0, "min_ms": 200.0, "max_ms": 400.0, "samples": 2}
     assert latency["llm_ttft"] == {"avg_ms": 400.0, "p50_ms": 400.0, "min_ms": 300.0, "max_ms": 500.0, "samples": 2}
     assert latency["tts_ttfb"]["samples"] == latency["stt"]["samples"] == 1
@@ -186,7 +179,7 @@ async def test_the_latency_object(api: Api) -> None:
 
 
 async def test_before_anything_happened_every_field_is_there(api: Api) -> None:
-    latency = (await read(api, await start(api)))["latency"]
+    latency = (await api.record_of(await api.start_call()))["latency"]
     assert latency["events"] == latency["turns"] == []
     for part in ("llm_ttft", "tts_ttfb", "eou_delay", "stt", "perceived", "worker"):
         assert latency[part] is None
@@ -195,9 +188,9 @@ async def test_before_anything_happened_every_field_is_there(api: Api) -> None:
 
 @pytest.mark.parametrize("reason", list(EndReason))
 async def test_every_end_has_its_status(api: Api, reason: EndReason) -> None:
-    call_id = await start(api)
-    await api.recorder.record(CallEnded(call_id=call_id, reason=reason, duration_s=0))
-    record = await read(api, call_id)
+    call_id = await api.start_call()
+    await api.tell(CallEnded(call_id=call_id, reason=reason, duration_s=0))
+    record = await api.record_of(call_id)
     assert (record["status"], record["end_reason"]) == (reason.status, reason)
     assert record["end_owner"] == reason.owner
     assert record["ended_at"] is not None
@@ -206,7 +199,7 @@ async def test_every_end_has_its_status(api: Api, reason: EndReason) -> None:
 async def test_events_in_any_order_and_twice_give_the_same_record(api: Api) -> None:
     expected = None
     for seed in range(12):
-        call_id = await start(api)
+        call_id = await api.start_call()
         events = whole_call(call_id)
         if seed:
             head, end = events[:-1], events[-1]
@@ -214,9 +207,8 @@ async def test_events_in_any_order_and_twice_give_the_same_record(api: Api) -> N
             random.Random(seed).shuffle(head)
             faults = [event for event in head if isinstance(event, ProviderFailed)]
             events = [event for event in head if event not in faults] + faults[:1] + [end, end]
-        for event in events:
-            await api.recorder.record(event)
-        record = await read(api, call_id)
+        await api.tell(*events)
+        record = await api.record_of(call_id)
         for name in ("id", "room_name", "created_at", "updated_at", "started_at", "ended_at", "provider_failures"):
             del record[name]
         events_told: list[dict[str, Any]] = record["latency"]["events"]
@@ -226,47 +218,44 @@ async def test_events_in_any_order_and_twice_give_the_same_record(api: Api) -> N
 
 
 async def test_the_clock_starts_once(api: Api) -> None:
-    call_id = await start(api)
+    call_id = await api.start_call()
     active = CallActive(call_id=call_id, answer_ms=1)
-    await api.recorder.record(active)
-    started_at = (await read(api, call_id))["started_at"]
-    await api.recorder.record(active)
-    await api.recorder.record(CallPrepared(call_id=call_id, worker_id="w", setup_ms=1))  # late
-    record = await read(api, call_id)
+    await api.tell(active)
+    started_at = (await api.record_of(call_id))["started_at"]
+    await api.tell(active)
+    await api.tell(CallPrepared(call_id=call_id, worker_id="w", setup_ms=1))  # late
+    record = await api.record_of(call_id)
     assert (record["started_at"], record["status"]) == (started_at, "in_progress")
 
 
 async def test_a_final_status_never_changes(api: Api) -> None:
     for first in (EndReason.USER_HANGUP, EndReason.WORKER_LOST):
-        call_id = await start(api)
+        call_id = await api.start_call()
         events = whole_call(call_id)
-        await api.recorder.record(events[2])
-        await api.recorder.record(CallEnded(call_id=call_id, reason=first, duration_s=3))
-        final = await read(api, call_id)
-        for event in [*events[:4], CallEnded(call_id=call_id, reason=EndReason.LLM_FAILED, duration_s=9)]:
-            await api.recorder.record(event)
+        await api.tell(events[2], CallEnded(call_id=call_id, reason=first, duration_s=3))
+        final = await api.record_of(call_id)
+        await api.tell(*events[:4], CallEnded(call_id=call_id, reason=EndReason.LLM_FAILED, duration_s=9))
         await api.recorder.fail_calls([call_id], EndReason.WORKER_LOST)
         await api.recorder.fail_all_open()
-        after = await read(api, call_id)
+        after = await api.record_of(call_id)
         assert after == final
-        await api.recorder.record(said(call_id, Role.USER, 1, 2.0, "late"))  # a finished turn is not lost
-        assert [message["content"] for message in (await read(api, call_id))["messages"]] == ["late"]
+        await api.tell(said(call_id, Role.USER, 1, 2.0, "late"))  # a finished turn is not lost
+        assert [message["content"] for message in (await api.record_of(call_id))["messages"]] == ["late"]
 
 
 async def test_an_event_of_an_unknown_call_is_dropped(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    for event in whole_call("call_nobody"):
-        await api.recorder.record(event)
+    await api.tell(*whole_call("call_nobody"))
     assert "call_nobody" in caplog.text
     assert "Hello." not in caplog.text
     assert [await api.count(table) for table in ("calls", "call_messages", "call_latencies")] == [0, 0, 0]
 
 
 async def test_a_lost_worker_fails_its_open_calls_only(api: Api) -> None:
-    live, waiting, ended, other = [await start(api) for _ in range(4)]
-    await api.recorder.record(CallActive(call_id=live, answer_ms=1))
-    await api.recorder.record(CallEnded(call_id=ended, reason=EndReason.USER_HANGUP, duration_s=1))
+    live, waiting, ended, other = [await api.start_call() for _ in range(4)]
+    await api.tell(CallActive(call_id=live, answer_ms=1))
+    await api.tell(CallEnded(call_id=ended, reason=EndReason.USER_HANGUP, duration_s=1))
     await api.recorder.fail_calls([live, waiting, ended, "call_nobody"], EndReason.WORKER_LOST)
-    states = {call_id: await read(api, call_id) for call_id in (live, waiting, ended, other)}
+    states = {call_id: await api.record_of(call_id) for call_id in (live, waiting, ended, other)}
     assert [states[call_id]["status"] for call_id in (live, waiting, ended, other)] == [
         "failed",
         "failed",
@@ -277,21 +266,20 @@ async def test_a_lost_worker_fails_its_open_calls_only(api: Api) -> None:
     assert states[live]["duration_seconds"] >= 0
     assert states[waiting]["duration_seconds"] == 0
     await api.recorder.fail_calls([], EndReason.WORKER_LOST)
-    assert (await read(api, other))["status"] == "queued"
+    assert (await api.record_of(other))["status"] == "queued"
 
 
 async def test_a_server_that_died_at_any_event_leaves_no_call_open(api: Api) -> None:
     events = whole_call("x")
     for survived in range(len(events) + 1):
-        call_id = await start(api)
-        for event in whole_call(call_id)[:survived]:
-            await api.recorder.record(event)
+        call_id = await api.start_call()
+        await api.tell(*whole_call(call_id)[:survived])
         # The process dies here: what counts is what another one finds in the file.
         database = await api.open_again()
         left_open = await Recorder(database).fail_all_open()
         await database.aclose()
         assert left_open == (0 if survived == len(events) else 1)
-        record = await read(api, call_id)
+        record = await api.record_of(call_id)
         assert record["status"] == ("completed" if survived == len(events) else "failed")
         assert record["ended_at"] is not None
         kept = sum(isinstance(event, MessageAdded) for event in events[:survived])
@@ -304,7 +292,7 @@ async def test_a_server_that_died_at_any_event_leaves_no_call_open(api: Api) -> 
 
 
 async def test_a_write_that_is_cut_off_leaves_nothing_of_itself(api: Api) -> None:
-    call_id = await start(api)
+    call_id = await api.start_call()
 
     async def cut_off() -> None:
         async with api.database.write() as rows:
@@ -313,15 +301,14 @@ async def test_a_write_that_is_cut_off_leaves_nothing_of_itself(api: Api) -> Non
 
     with pytest.raises(RuntimeError, match="cut"):
         await cut_off()
-    assert (await read(api, call_id))["status"] == "queued"
+    assert (await api.record_of(call_id))["status"] == "queued"
 
 
 async def test_many_calls_at_once(api: Api) -> None:
-    calls = [await start(api) for _ in range(8)]
+    calls = [await api.start_call() for _ in range(8)]
 
     async def tell(call_id: str) -> None:
-        for event in whole_call(call_id):
-            await api.recorder.record(event)
+        await api.tell(*whole_call(call_id))
 
     async with asyncio.TaskGroup() as group:
         for call_id in calls:
@@ -334,7 +321,7 @@ async def test_many_calls_at_once(api: Api) -> None:
 
 
 async def test_another_process_may_write_meanwhile(api: Api) -> None:
-    call_id = await start(api)
+    call_id = await api.start_call()
     other = await api.open_again()
     try:
         async with asyncio.TaskGroup() as group:
@@ -344,7 +331,7 @@ async def test_another_process_may_write_meanwhile(api: Api) -> None:
                     await rows.execute(text("UPDATE organisations SET name = name || '!'"))
     finally:
         await other.aclose()
-    assert (await read(api, call_id))["status"] == "initiated"
+    assert (await api.record_of(call_id))["status"] == "initiated"
 
 
 async def test_a_reader_cannot_write(api: Api) -> None:
@@ -374,16 +361,11 @@ async def test_first_run_is_idempotent_and_respects_a_deletion(api: Api) -> None
 
 
 async def test_how_busy_it_was_when_a_worker_took_the_call(api: Api) -> None:
-    agent_id = api.first.demo_agent_id
-    first, second, third = [
-        (await api.made("/v1/calls/web", agent_id=agent_id, metadata={"concurrency_at_dispatch": 99, "n": n}))["id"]
-        for n in range(3)
-    ]
-    assert (await read(api, first))["metadata"] == {"concurrency_at_dispatch": 99, "n": 0}  # no worker yet
-    for call_id in (first, second):
-        await api.recorder.record(CallPrepared(call_id=call_id, worker_id="w", setup_ms=1))
-    await api.recorder.record(CallEnded(call_id=first, reason=EndReason.API_STOP, duration_s=0))
-    await api.recorder.record(CallPrepared(call_id=third, worker_id="w", setup_ms=1))
-    await api.recorder.record(CallPrepared(call_id=second, worker_id="w", setup_ms=1))  # twice: it stays as it was
-    found = [(await read(api, call_id))["metadata"] for call_id in (first, second, third)]
+    first, second, third = [await api.start_call(metadata={"concurrency_at_dispatch": 99, "n": n}) for n in range(3)]
+    assert (await api.record_of(first))["metadata"] == {"concurrency_at_dispatch": 99, "n": 0}  # no worker yet
+    prepared = {call_id: CallPrepared(call_id=call_id, worker_id="w", setup_ms=1) for call_id in (first, second, third)}
+    await api.tell(prepared[first], prepared[second])
+    await api.tell(CallEnded(call_id=first, reason=EndReason.API_STOP, duration_s=0))
+    await api.tell(prepared[third], prepared[second])  # the second one twice: it stays as it was
+    found = [(await api.record_of(call_id))["metadata"] for call_id in (first, second, third)]
     assert found == [{"concurrency_at_dispatch": count, "n": n} for n, count in enumerate((1, 2, 2))]

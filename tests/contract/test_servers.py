@@ -287,9 +287,7 @@ async def test_a_call_that_has_ended_is_not_told_through_another_server(api: Api
 async def test_a_call_that_no_worker_has_is_ended(api: Api, server_id: str | None) -> None:
     pace = Pace(orphan_patience_s=0.0)
     keeper = CallKeeper(api.database, api.dispatcher, api.recorder, server_id, pace=pace)
-    orphan, held, another = [
-        (await api.made("/v1/calls/web", agent_id=api.first.demo_agent_id))["id"] for _ in range(3)
-    ]
+    orphan, held, another = [await api.start_call() for _ in range(3)]
     api.dispatcher.holds = {held}
     async with api.database.write() as rows:
         await rows.execute(update(Call).values(server_id=server_id))

@@ -26,9 +26,9 @@ WAYS = {
 
 
 async def start(api: Api, *, active: bool = True) -> str:
-    call_id = (await api.made("/v1/calls/web", agent_id=api.first.demo_agent_id))["id"]
+    call_id = await api.start_call()
     if active:
-        await api.recorder.record(CallActive(call_id=call_id, answer_ms=1))
+        await api.tell(CallActive(call_id=call_id, answer_ms=1))
     return call_id
 
 
@@ -75,7 +75,7 @@ async def test_a_call_that_is_not_live_is_a_conflict(api: Api, way: str) -> None
     answer = await api.ask("POST", f"/v1/calls/{waiting}/{way}", json={"text": "x"})
     assert answer.status_code == (202 if way == "context" else 409)
     over = await start(api)
-    await api.recorder.record(CallEnded(call_id=over, reason=EndReason.USER_HANGUP, duration_s=1))
+    await api.tell(CallEnded(call_id=over, reason=EndReason.USER_HANGUP, duration_s=1))
     lost = await start(api)
     api.dispatcher.holds.discard(lost)
     for call_id in (over, lost):
@@ -114,7 +114,7 @@ def said(call_id: str, role: Role, turn: int, start_s: float, content: str) -> M
 
 async def test_tools_stand_among_the_messages(api: Api) -> None:
     call_id = await start(api)
-    await api.recorder.record(CallPrepared(call_id=call_id, worker_id="worker-0", setup_ms=1))
+    await api.tell(CallPrepared(call_id=call_id, worker_id="worker-0", setup_ms=1))
     events = [
         said(call_id, Role.USER, 1, 1.0, "Where is my order?"),
         said(call_id, Role.AGENT, 1, 2.0, "Let me see."),
@@ -123,10 +123,9 @@ async def test_tools_stand_among_the_messages(api: Api) -> None:
         LatencyMeasured(call_id=call_id, part="tool:look_up", turn=1, ms=250.0),
         said(call_id, Role.AGENT, 1, 3.25, "It is on its way."),
     ]
-    for event in [*events, *events]:  # each may come twice, and late
-        await api.recorder.record(event)
-    await api.recorder.record(used(call_id, None))
-    record = (await api.ask("GET", f"/v1/calls/{call_id}")).json()
+    await api.tell(*events, *events)  # each may come twice, and late
+    await api.tell(used(call_id, None))
+    record = await api.record_of(call_id)
     assert [message["role"] for message in record["messages"]] == ["user", "agent", "tool_call", "tool_result", "agent"]
     assert record["messages"][2] == {
         "role": "tool_call",
@@ -151,21 +150,21 @@ async def test_tools_stand_among_the_messages(api: Api) -> None:
 
 async def test_a_tool_that_a_crash_cut_off_stands_there_without_a_result(api: Api) -> None:
     call_id = await start(api)
-    await api.recorder.record(used(call_id, None))
-    record = (await api.ask("GET", f"/v1/calls/{call_id}")).json()
+    await api.tell(used(call_id, None))
+    record = await api.record_of(call_id)
     assert [message["role"] for message in record["messages"]] == ["tool_call"]
 
 
 async def test_what_was_noted_is_kept_by_tool_and_the_newest_counts(api: Api) -> None:
     call_id = await start(api)
-    assert (await api.ask("GET", f"/v1/calls/{call_id}")).json()["analysis"] is None
+    assert (await api.record_of(call_id))["analysis"] is None
     for name, values in (
         ("lead", {"budget": 5, "town": "U\0lm"}),
         ("lead", {"budget": 9}),
         ("mood", {"tags": ["calm"]}),
     ):
-        await api.recorder.record(InformationExtracted(call_id=call_id, name=name, values=values))
-    record = (await api.ask("GET", f"/v1/calls/{call_id}")).json()
+        await api.tell(InformationExtracted(call_id=call_id, name=name, values=values))
+    record = await api.record_of(call_id)
     assert record["analysis"] == {
         "outcome": None,
         "summary": None,

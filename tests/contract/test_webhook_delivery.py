@@ -234,7 +234,7 @@ async def test_nothing_is_told_of_a_change_that_was_rolled_back(
     api: Api, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await hook(api, f"{receiver.url}/all")
-    call_id = (await api.made("/v1/calls/web", agent_id=api.first.demo_agent_id))["id"]
+    call_id = await api.start_call()
 
     def cut(*arguments: Any) -> None:
         raise RuntimeError("cut")

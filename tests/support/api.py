@@ -26,7 +26,7 @@ from oneinbox.api.keys.secret import SECRET, make_key
 from oneinbox.api.keys.service import create_secret_key
 from oneinbox.core.clock import utc_now
 from oneinbox.core.errors import AppError, ErrorKind
-from oneinbox.core.events import CallActive, CallEnded, EndReason
+from oneinbox.core.events import AnyCallEvent, CallActive, CallEnded, EndReason
 from oneinbox.core.instructions import Instruction
 from oneinbox.core.spec import CallSpec
 from tests.support.postgres import postgres_server
@@ -137,6 +137,21 @@ class Api:
         """POST and return what was made."""
         answer = await self.ask("POST", path, json=body)
         assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    async def start_call(self, **body: Any) -> str:
+        """Start a web call of the demo agent, or of the one that ``body`` names; returns its id."""
+        return (await self.made("/v1/calls/web", **{"agent_id": self.first.demo_agent_id, **body}))["id"]
+
+    async def tell(self, *events: AnyCallEvent) -> None:
+        """Have these events recorded, as a worker's."""
+        for event in events:
+            await self.recorder.record(event)
+
+    async def record_of(self, call_id: str) -> dict[str, Any]:
+        """Return the call's record as it stands."""
+        answer = await self.ask("GET", f"/v1/calls/{call_id}")
+        assert answer.status_code == 200, answer.text
         return answer.json()
 
     async def sign_in(self) -> str:
