@@ -76,6 +76,7 @@ async def test_the_record_of_a_whole_call(api: Api) -> None:
     assert record["created_at"] <= record["started_at"] <= record["ended_at"]
     assert record["transcript"] == "Agent: Hello.\nUser: Hi, ünï😀\nAgent: How are you?\nUser: Fine"
     assert record["messages"][0] == {
+        "id": record["messages"][0]["id"],
         "role": "agent",
         "content": "Hello.",
         "start_s": 0.02,
@@ -85,6 +86,8 @@ async def test_the_record_of_a_whole_call(api: Api) -> None:
         "typed": False,
         "confidence": None,
     }
+    spoken = [event.message_id for event in whole_call(call_id) if isinstance(event, MessageAdded)]
+    assert [message["id"] for message in record["messages"]] == spoken
     assert [message["typed"] for message in record["messages"]] == [False, False, False, True]
     assert record["messages"][1]["confidence"] == 0.9
     assert [failure["kind"] for failure in record["provider_failures"]] == ["timeout"]

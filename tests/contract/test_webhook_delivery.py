@@ -124,7 +124,7 @@ async def test_a_call_is_told_in_order_and_signed(api: Api, receiver: Receiver) 
         for one in received:
             with pytest.raises(Exception, match=r"(?i)signature"):
                 Verifier(other).verify(one.body, one.headers)
-    started, partial, _, ended, final = (one.told for one in receiver.on("/all"))
+    started, partial, other, ended, final = (one.told for one in receiver.on("/all"))
     assert started["agent_id"] == api.first.demo_agent_id
     assert {"to_number": None, "from_number": None, "metadata": {"order": 7}, "type": "web"}.items() <= started.items()
     assert partial["message"]["content"] == "ünï 0"
@@ -132,6 +132,9 @@ async def test_a_call_is_told_in_order_and_signed(api: Api, receiver: Receiver) 
     assert (ended["duration_seconds"], ended["outcome"], ended["summary"]) == (2.5, None, None)
     assert final["transcript"] == "Agent: ünï 0\nUser: ünï 1"
     assert [message["role"] for message in final["messages"]] == ["agent", "user"]
+    record = (await api.ask("GET", f"/v1/calls/{call_id}")).json()
+    assert final["messages"] == record["messages"] == [partial["message"], other["message"]], "by the same ids, too"
+    assert len({message["id"] for message in record["messages"]}) == 2
 
 
 async def test_signatures_hold_with_the_official_package_of_npm(api: Api, receiver: Receiver, tmp_path: Path) -> None:

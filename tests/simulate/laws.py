@@ -183,7 +183,21 @@ def check_no_long_silence(outcome: Outcome) -> None:
 
 
 def check_the_page(outcome: Outcome) -> None:
-    """The page reads what is recorded, and its agent "speaks" whenever it is heard."""
+    """The page reads what is recorded, by the same ids, and its agent "speaks" whenever it is heard."""
+    captions = outcome.page.last_captions()
+    captioned = ""
+    for message in outcome.messages:
+        caption = captions.get(message.message_id)
+        if message.role is Role.USER:
+            assert caption is not None, message
+            assert (caption.text, caption.from_agent, caption.final) == (message.content, False, True), message
+        elif caption is None:  # what is said after a tool goes on in the same caption
+            assert message.content in captioned, message
+        else:
+            captioned = caption.text
+            assert caption.from_agent
+            assert caption.final
+            assert captioned.startswith(message.content), message
     for role in Role.USER, Role.AGENT:
         shown = [
             caption.text for caption in outcome.page.last_captions().values() if caption.from_agent is (role is Role.AGENT)

@@ -44,7 +44,8 @@ export interface EndInfo {
 
 /**
  * A stretch of transcript. The same `segmentId` again replaces what stood before: partial text grows and may
- * change, and an agent's final text is cut to what was really heard when the user spoke over it.
+ * change, and an agent's final text is cut to what was really heard when the user spoke over it. `segmentId` is the
+ * message's `id` on the call's record and in webhooks (of an agent that used tools in between: its first message's).
  */
 export interface TranscriptSegment {
   segmentId: string;

@@ -146,6 +146,10 @@ class WebCallAnswer(Answer):
 class CallMessageAnswer(Answer):
     """One side's turn. An agent's ``content`` is what was really heard of it."""
 
+    id: str = Field(
+        description="The same in webhooks and, as `segmentId`, in the Web SDK; what an agent says after a tool has its own.",
+        examples=["msg_01jd2k"],
+    )
     role: Literal["agent", "user"]
     content: str
     start_s: float = Field(description="Seconds since the call became active.")

@@ -246,7 +246,7 @@ class Speaker:
 
     def show_line(self, text: str) -> None:
         """Show a line that cannot be said; it is on no record."""
-        self._page.show_caption(Caption(segment_id=new_id("seg"), from_agent=True, text=text, final=True))
+        self._page.show_caption(Caption(segment_id=new_id("msg"), from_agent=True, text=text, final=True))
 
     def set_level(self, order: ev.SetLevel, duck_gain: float) -> None:
         """Set how loud the mouth is."""
@@ -308,7 +308,7 @@ class Speaker:
 
     def _show(self, reply: Reply, text: str, *, final: bool = False) -> None:
         if text:
-            segment_id = self._segments.setdefault(reply.reply_id, new_id("seg"))
+            segment_id = self._segments.setdefault(reply.reply_id, new_id("msg"))
             if not final and self._shown.get(segment_id) == text:
                 return
             self._shown[segment_id] = text
@@ -326,7 +326,7 @@ class Speaker:
         if first_s is None or not any(heard):
             return
         self._show(reply, " ".join(filter(None, heard)), final=True)
-        self._segments.pop(reply.reply_id, None)
+        message_id = self._segments.pop(reply.reply_id)  # the caption's is the first message's
         starts = self._mouth.round_starts
         spoken = [number for number, text in enumerate(heard) if text]
         for number in spoken:
@@ -337,7 +337,7 @@ class Speaker:
             self._emit(
                 MessageAdded(
                     call_id=self._spec.call_id,
-                    message_id=new_id("msg"),
+                    message_id=message_id if number == spoken[0] else new_id("msg"),
                     role=Role.AGENT,
                     content=heard[number],
                     turn=reply.turn,

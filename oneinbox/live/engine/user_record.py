@@ -17,7 +17,7 @@ _MOST_AMENDABLE = 50
 class UserRecord:
     """The caller's half of the record, as ordered by the turn machine.
 
-    All three places read the same, also where a final transcript corrects a turn that was recorded without it.
+    All three places read the same, by the same id, also where a final transcript corrects a turn that was recorded without it.
     """
 
     def __init__(self, call_id: str, history: History, *, page: Page, emit: Callable[[AnyCallEvent], None]) -> None:
@@ -29,11 +29,11 @@ class UserRecord:
         self._emit = emit
         self._segments: dict[int, str] = {}
         self._final_segment = ""
-        self._messages: dict[int, tuple[str, MessageAdded, Said | None]] = {}  # by number; with its caption's segment
+        self._messages: dict[int, tuple[MessageAdded, Said | None]] = {}  # by number
 
     def show(self, order: ev.ShowUser) -> None:
         """Show the words of a turn."""
-        segment_id = self._segments.setdefault(order.turn, new_id("seg"))
+        segment_id = self._segments.setdefault(order.turn, new_id("msg"))
         if order.final:
             del self._segments[order.turn]
             self._final_segment = segment_id
@@ -43,7 +43,7 @@ class UserRecord:
         """Record a turn, whose words have just been shown for good."""
         message = MessageAdded(
             call_id=self._call_id,
-            message_id=new_id("msg"),
+            message_id=self._final_segment,
             role=Role.USER,
             content=order.text,
             turn=order.turn,
@@ -53,7 +53,7 @@ class UserRecord:
             typed=order.typed,
         )
         said = None if order.aside else self._history.add_user(order.text)
-        self._messages[order.message] = self._final_segment, message, said
+        self._messages[order.message] = message, said
         self._messages.pop(order.message - _MOST_AMENDABLE, None)
         self._emit(message)
 
@@ -61,12 +61,12 @@ class UserRecord:
         """Correct a turn; one of long ago stays as it is."""
         if order.message not in self._messages:
             return
-        segment_id, message, said = self._messages[order.message]
+        message, said = self._messages[order.message]
         message = msgspec.structs.replace(message, content=order.text, confidence=order.confidence)
-        self._messages[order.message] = segment_id, message, said
+        self._messages[order.message] = message, said
         if said is not None:
             said.text = order.text
-        self._show(segment_id, order.text, final=True)
+        self._show(message.message_id, order.text, final=True)
         self._emit(MessageAmended(call_id=self._call_id, message=message))
 
     def _show(self, segment_id: str, text: str, *, final: bool) -> None:

@@ -45,6 +45,7 @@ export interface WebCall {
 }
 
 export interface SpokenMessage {
+  id: string;
   role: "agent" | "user";
   content: string;
   start_s?: number | null;
