@@ -22,6 +22,7 @@ from oneinbox.api.agents.routes import agent_routes
 from oneinbox.api.agents.service import AgentService
 from oneinbox.api.audit.routes import audit_routes
 from oneinbox.api.audit.service import AuditService
+from oneinbox.api.calls.connection_test import TEST_PATH, connection_test_routes
 from oneinbox.api.calls.dispatcher import Dispatcher
 from oneinbox.api.calls.routes import TOKEN_PATH, PageGuard, add_start_routes, call_routes
 from oneinbox.api.calls.service import CallService
@@ -120,6 +121,7 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     page_guard = PageGuard(keys, config.session_secret)
     links = RecordingLinks(config)
     add_start_routes(app.router, starter, guard, page_guard, own)
+    app.include_router(connection_test_routes(config, guard, page_guard, own))
     app.include_router(call_routes(CallService(database, dispatcher, config, links), guard, own))
     app.include_router(recording_routes(database, links, config.recordings_dir))
     app.include_router(_health_routes(dispatcher))
@@ -148,7 +150,8 @@ def create_app(config: ApiConfig, database: Database, dispatcher: Dispatcher) ->
     app.add_exception_handler(PoolTimeoutError, _answer_busy_database)
     # From the inside out: a failure is answered, the answer marked for other origins, and given its id.
     app.add_middleware(LastResort)
-    app.add_middleware(CrossOriginRoute, path=TOKEN_PATH, may_read=_may_read, refuse=origin_not_allowed)
+    for path in (TOKEN_PATH, TEST_PATH):
+        app.add_middleware(CrossOriginRoute, path=path, may_read=_may_read, refuse=origin_not_allowed)
     app.add_middleware(RequestId)
     return app
 

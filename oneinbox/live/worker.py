@@ -56,6 +56,8 @@ _log = logging.getLogger(__name__)
 REJOIN_TOKEN_TTL_S = 600.0
 DRAIN_TIMEOUT_S = 5.0
 IDLE_S = 3.0
+MAX_PROBES = 20
+"""Tests of a connection at a time, each for half a minute at most."""
 """Memory is given back about so long after the last call."""
 
 
@@ -92,6 +94,7 @@ class Worker:
         self._scope = TaskScope(config.worker_id)
         self._calls: dict[str, LiveCall] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._probes: set[str] = set()
         self._media = EmbeddedMedia(config.media, mint_rejoin_token=self._mint_rejoin_token)
         self._vad = SileroVad(Path(config.models_dir) / "silero_vad.onnx")
         self._end_of_turn = _load_end_of_turn(Path(config.models_dir) / "smart_turn.onnx")
@@ -150,9 +153,11 @@ class Worker:
             case KnowledgeFound():
                 self._knowledge.found(message)
             case OpenSocket():
-                if message.probe:
-                    self._open_probe(message)
-                self._media.on_socket_open(message, LinkSocket(self._link, message.socket_id))
+                socket = LinkSocket(self._link, message.socket_id)
+                if message.probe and not self._open_probe(message):
+                    socket.refuse(503, "too many connection tests at once: try again in half a minute")
+                else:
+                    self._media.on_socket_open(message, socket)
             case SocketData(socket_id=socket_id, data=data):
                 self._media.on_socket_data(socket_id, data)
             case CloseSocket(socket_id=socket_id):
@@ -160,12 +165,17 @@ class Worker:
             case Configure() | Drain():
                 _log.error("unexpected %s from the server", type(message).__name__)
 
-    def _open_probe(self, request: OpenSocket) -> None:
-        try:
-            probe = Probe(self._media, room_name=request.room_name, identity=request.identity)
-        except ValueError:
-            return  # its visitor comes back
-        self._scope.spawn(probe.run(), request.room_name)
+    def _open_probe(self, request: OpenSocket) -> bool:
+        """Have the probe's room there; false where there are too many."""
+        if request.room_name in self._probes:
+            return True  # its visitor comes back
+        if len(self._probes) >= MAX_PROBES:
+            return False
+        self._probes.add(request.room_name)
+        probe = Probe(self._media, room_name=request.room_name, identity=request.identity)
+        task = self._scope.spawn(probe.run(), request.room_name)
+        task.add_done_callback(lambda _: self._probes.discard(request.room_name))
+        return True
 
     def _start(self, spec: CallSpec) -> None:
         tools = self._tools.for_call(spec, self._emit)

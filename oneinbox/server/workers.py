@@ -275,10 +275,11 @@ class WorkerPool:
         return SocketRoute(worker, request.socket_id)
 
     def _probed(self, room_name: str) -> WorkerProcess | None:
-        """Return the worker that a probe asks for: its room is named ``probe-<which of those that take calls>-...``."""
+        """Return the worker of a room ``probe-<which of those that take calls, or any>-<a number in hex>``."""
         ready = sorted(self._open(), key=lambda one: one.number)
-        place = room_name.split("-")[1:2]
-        return next((one for index, one in enumerate(ready) if [str(index)] == place), None)
+        _, place, number = room_name.split("-")
+        index = int(number, 16) % max(len(ready), 1) if place == "any" else int(place)
+        return ready[index] if index < len(ready) else None
 
     # ---- one worker -----------------------------------------------------------------------------------------------
 

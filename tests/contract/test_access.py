@@ -15,7 +15,7 @@ OPEN = {
     *(("GET", path) for path in ("/v1/health", "/v1/health/ready")),
     *(("POST", f"/v1/auth/{way}") for way in ("sign-in-link", "signup", "login")),
 }
-PAGES = {("POST", "/v1/web-calls/token")}
+PAGES = {("POST", "/v1/web-calls/token"), ("POST", "/v1/web-calls/connection-test")}
 PEOPLE = {
     ("GET", "/v1/auth/me"),
     ("POST", "/v1/auth/logout"),
@@ -68,6 +68,8 @@ COVERED = {
     *(("GET", path) for path in ("/v1/health", "/v1/health/ready")),
     ("POST", "/v1/web-calls/token"),
     ("POST", "/v1/calls/web"),
+    ("POST", "/v1/web-calls/connection-test"),
+    ("POST", "/v1/calls/web/connection-test"),
     ("GET", "/v1/calls"),
     ("GET", "/v1/calls/cursor"),
     ("GET", "/v1/calls/{call_id}"),

@@ -17,6 +17,8 @@ CHANGES_NOTHING = {
     ("POST", "/v1/phone-numbers/purchase"),  # no carrier: it is always refused
     ("POST", "/v1/auth/sign-in-link"),  # signed in below, through the sign-in helper
     ("POST", "/v1/web-calls/token"),  # asked below with its own kind of key
+    ("POST", "/v1/web-calls/connection-test"),  # there is no call, and nothing on record
+    ("POST", "/v1/calls/web/connection-test"),
 }
 
 

@@ -37,6 +37,9 @@ expected-statuses = ["400", "401", "403", "404", "405", "409", "413", "415", "42
 include-path = "/v1/web-calls/token"
 headers = {{ Authorization = "Bearer {page_key}", Origin = "https://a.example" }}
 [[operations]]
+include-path = "/v1/web-calls/connection-test"
+headers = {{ Authorization = "Bearer {page_key}", Origin = "https://a.example" }}
+[[operations]]
 include-path = "/v1/auth/logout"
 headers = {{ Authorization = "Bearer {ended}" }}
 """

@@ -22,10 +22,10 @@ SECRET = "a-secret-for-tests-that-is-long-enough"
 ISSUER = "test"
 
 
-def token(room: str, identity: str = "caller", *, rejoin: bool = False, ttl_s: float = 600) -> str:
+def token(room: str, identity: str = "caller", *, rejoin: bool = False, probe: bool = False, ttl_s: float = 600) -> str:
     """Return a participant token that the server below accepts."""
     return mint_participant_token(
-        secret=SECRET, issuer=ISSUER, room_name=room, identity=identity, ttl_s=ttl_s, rejoin=rejoin
+        secret=SECRET, issuer=ISSUER, room_name=room, identity=identity, ttl_s=ttl_s, rejoin=rejoin, probe=probe
     )
 
 
@@ -105,6 +105,7 @@ class MediaServer:
             identity=known.identity,
             token_id=known.token_id,
             rejoin=known.rejoin,
+            probe=known.probe,
             path=split.path,
             query=query,
         )

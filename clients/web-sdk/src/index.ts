@@ -6,6 +6,13 @@ export {
   type OneinboxCallOptions,
   type ResumeOption,
 } from "./call.js";
+export {
+  type ConnectionPath,
+  type ConnectionTest,
+  type ConnectionTestOptions,
+  type PathTest,
+  testConnection,
+} from "./connection-test.js";
 export { CallError, type CallErrorDetail, type CallErrorReason } from "./errors.js";
 export type {
   AgentState,

@@ -6,6 +6,7 @@ import {
   type OneinboxCallOptions,
   type ResumeOption,
 } from "./call.js";
+import { type ConnectionTest, testConnection } from "./connection-test.js";
 import { asCallError, CallError } from "./errors.js";
 import type {
   AgentState,
@@ -17,7 +18,7 @@ import type {
   VolumeLevels,
 } from "./events.js";
 import { keptCall } from "./kept-call.js";
-import { requestToken } from "./token-request.js";
+import { requestTest, requestToken } from "./token-request.js";
 
 /** What `on` listens to, and what each listener is given. */
 export interface OneInboxEvents {
@@ -219,6 +220,15 @@ export class OneInbox {
     await this.#runningCall().setOutputDevice(deviceId);
   }
 
+  /**
+   * Find out by which ways sound gets through to the server, before there is a call (see `testConnection`). Needs the
+   * publishable key.
+   */
+  async testConnection(): Promise<ConnectionTest> {
+    const { key, baseUrl } = this.#server("testConnection()");
+    return await testConnection(await requestTest(baseUrl, key));
+  }
+
   /** Listen to an event of this and all later calls. Returns what ends the listening. */
   on<Name extends keyof OneInboxEvents>(
     name: Name,
@@ -240,10 +250,19 @@ export class OneInbox {
   }
 
   async #requestCall(agentId: string, options: StartOptions, attempt: Attempt): Promise<StartWithToken> {
+    const { key, baseUrl } = this.#server("start(agentId)");
+    const { variables, metadata } = options;
+    const request = { agentId, variables, metadata };
+    const granted = await requestToken(baseUrl, key, request, attempt.abort.signal);
+    if (this.#attempt === attempt) this.#callId = granted.callId;
+    return granted;
+  }
+
+  #server(asked: string): { key: string; baseUrl: string } {
     if (!this.#key) {
       throw new CallError(
         "invalid_key",
-        "start(agentId) needs a publishable key, and new OneInbox() was given none",
+        `${asked} needs a publishable key, and new OneInbox() was given none`,
       );
     }
     if (!this.#baseUrl) {
@@ -252,11 +271,7 @@ export class OneInbox {
         "No baseUrl is known: pass one to new OneInbox(key, { baseUrl })",
       );
     }
-    const { variables, metadata } = options;
-    const request = { agentId, variables, metadata };
-    const granted = await requestToken(this.#baseUrl, this.#key, request, attempt.abort.signal);
-    if (this.#attempt === attempt) this.#callId = granted.callId;
-    return granted;
+    return { key: this.#key, baseUrl: this.#baseUrl };
   }
 
   #newCall(

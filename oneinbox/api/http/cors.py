@@ -1,4 +1,4 @@
-"""Cross-origin answers for the one route that web pages of other origins call.
+"""Cross-origin answers for the routes that web pages of other origins call.
 
 After the Fetch standard, https://fetch.spec.whatwg.org/#http-cors-protocol.
 Every well-formed origin may read the answer, errors too: so that a page with a mistyped key, or of an origin that is

@@ -106,3 +106,28 @@ def test_a_token_for_another_page(server: RunningServer, page: Page) -> None:
     made = server.json("POST", "/v1/web-calls/token", json={"agent_id": server.demo_agent_id}, headers=headers)
     join = ["connect", made["server_url"], made["participant_token"]]
     assert page.evaluate(REASON, join) == "origin_not_allowed"
+
+
+def test_a_page_tests_its_connection_before_there_is_a_call(server: RunningServer, page: Page) -> None:
+    calls = server.json("GET", "/v1/calls")["total"]
+    key = make_key(server, origin_of(page))
+    found = page.evaluate("(key) => new sdk.OneInbox(key).testConnection()", key)
+    assert found["path"] == "udp"
+    assert found["udp"]["works"]
+    assert found["tcp"]["works"]
+    assert found["turn"] == {"offered": False, "works": False}
+    assert server.json("GET", "/v1/calls")["total"] == calls, "a test is no call"
+
+    reason = "(given) => sdk.testConnection(given).then(() => null, (error) => error.reason)"
+    given = server.json("POST", "/v1/calls/web/connection-test")
+    test = {"serverUrl": given["server_url"], "token": given["participant_token"]}
+    assert page.evaluate(reason, test) is None
+    assert page.evaluate(reason, {**test, "token": test["token"][:-4] + "AAAA"}) == "token_invalid"
+    assert page.evaluate(reason, {**test, "serverUrl": "ws://127.0.0.1:9"}) == "server_unreachable"
+    made = server.make_call()
+    call = {"serverUrl": made["server_url"], "token": made["participant_token"]}
+    assert page.evaluate(reason, call) == "token_invalid", "a call's token is not used up"
+    assert page.evaluate(REASON, ["connect", *call.values()]) is None
+    elsewhere = make_key(server, "https://elsewhere.example")
+    refused = "(key) => new sdk.OneInbox(key).testConnection().then(() => null, (error) => error.reason)"
+    assert page.evaluate(refused, elsewhere) == "origin_not_allowed"

