@@ -15,6 +15,8 @@ _FAILURES = {EndReason.STT_FAILED: "stt", EndReason.LLM_FAILED: "llm", EndReason
 
 _HEARD_S = 0.1
 """A shorter sound may fall between two windows of the VAD."""
+MOST_SILENCE_S = 5.1
+"""Of an agent that is about to say something: 5 s, and what its voice takes to begin."""
 
 
 def check(outcome: Outcome) -> None:
@@ -29,6 +31,7 @@ def check(outcome: Outcome) -> None:
     check_one_truth(outcome)
     check_times(outcome)
     check_no_long_silence(outcome)
+    check_no_dead_air(outcome)
     check_the_page(outcome)
     check_tools(outcome)
 
@@ -180,6 +183,37 @@ def check_no_long_silence(outcome: Outcome) -> None:
     for _, end_s, _ in outcome.caller.spoken:
         if min(sound for sound in sounds if sound > end_s - 1e-6) - end_s > 6 and not outcome.caller.typed:
             assert outcome.frames_between(end_s, end_s + 5.6), end_s
+
+
+def check_no_dead_air(outcome: Outcome) -> None:
+    """From the moment it thinks until it listens again the agent is heard at least every 5 s, but for the caller's sounds."""
+    if outcome.scene.tts.faults:
+        return
+    frames = [(at_s, at_s + 0.02) for at_s, _, _ in outcome.frames_between(0.0, float("inf"))]
+    sounds = sorted([*frames, *outcome.caller.voiced])
+    for from_s, to_s in _busy(outcome):
+        heard_s = from_s
+        for start_s, end_s in sounds:
+            if from_s < end_s and start_s < to_s:
+                assert start_s - heard_s <= MOST_SILENCE_S, (from_s, heard_s, start_s)
+                heard_s = max(heard_s, end_s)
+        assert to_s - heard_s <= MOST_SILENCE_S, (from_s, heard_s, to_s)
+
+
+def _busy(outcome: Outcome) -> list[tuple[float, float]]:
+    """Return when the agent was thinking or speaking, from when to when."""
+    states = [
+        (at_s, values["lk.agent.state"]) for at_s, values in outcome.page.attributes if "lk.agent.state" in values
+    ]
+    busy: list[tuple[float, float]] = []
+    since_s: float | None = None
+    for at_s, state in [*states, (outcome.ended_s, "listening")]:
+        if state in ("thinking", "speaking"):
+            since_s = at_s if since_s is None else since_s
+        elif since_s is not None:
+            busy.append((since_s, at_s))
+            since_s = None
+    return busy
 
 
 def check_the_page(outcome: Outcome) -> None:

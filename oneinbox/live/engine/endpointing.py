@@ -85,7 +85,7 @@ class Endpointing(msgspec.Struct, frozen=True, kw_only=True):
     """... and the silence that is then needed."""
     final_cap_s: float = 1.2
     """After this much silence the partial transcript is taken where the final has not come."""
-    untold_cap_s: float = 2.5
+    untold_cap_s: float = 1.8
     """The same, where it holds nothing of what was said last (a recogniser without partial transcripts)."""
     stall_s: float = 4.5
     """After this much silence without any word or final the recogniser is held to have failed."""
