@@ -23,7 +23,7 @@ from oneinbox.core.instructions import AddContext, Say, UserMessage
 from tests.support.api import BASE_URL, Api, FakeDispatcher, make_config, running_api
 
 NEVER = 3600.0
-BY_HAND = Pace(beat_s=NEVER, commands_s=NEVER, minutes_s=NEVER, orphans_s=NEVER)
+BY_HAND = Pace(lease_s=600, beat_s=NEVER, commands_s=NEVER, minutes_s=NEVER, orphans_s=NEVER)
 """The tests turn the wheel themselves."""
 QUICK = Pace(lease_s=60, beat_s=0.05, commands_s=0.02, minutes_s=0.02, orphans_s=0.05, orphan_patience_s=60)
 
