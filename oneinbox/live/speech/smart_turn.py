@@ -24,7 +24,8 @@ _log = logging.getLogger(__name__)
 
 HEARD_S = 8.0
 _HEARD_SAMPLES = int(HEARD_S * RATE_HZ)
-_HEARD_FRAMES = int(HEARD_S * 1000 / FRAME_MS)
+_MOST_FRAMES = int((HEARD_S + 1.5) * 1000 / FRAME_MS)
+"""A pause is judged while it lasts: what came of it is kept beside the 8 s before."""
 _BEFORE_FRAMES = 500 // FRAME_MS
 """Kept between turns: speech is noticed late."""
 _OVER_FRAMES = 3000 // FRAME_MS
@@ -39,7 +40,7 @@ class SmartTurnStream:
     def __init__(self, model: "SmartTurn", on_complete: Callable[[int, float], None]) -> None:
         self._model = model
         self._on_complete = on_complete
-        self._heard: deque[bytes] = deque(maxlen=_HEARD_FRAMES)  # the frames as they came: nothing is copied
+        self._heard: deque[bytes] = deque(maxlen=_MOST_FRAMES)  # the frames as they came: nothing is copied
         self._speech = False
         self._quiet_frames = 0
         self._closed = False
