@@ -48,6 +48,8 @@ class Composed(msgspec.Struct, frozen=True):
     config: ApiConfig
     database: Database
     first_run: FirstRun
+    watch: LoopWatch
+    """To be started when the start-up is over: nobody waits for what blocks the loop before."""
 
     async def make_sign_in_token(self) -> str:
         """Return a fresh token for the one-use sign-in link."""
@@ -148,11 +150,10 @@ async def compose(settings: Settings, secrets: Secrets, pool: WorkerPool) -> Asy
         app.include_router(metrics_route(settings, read_metrics))
         app.include_router(page_routes(recordings_origin=_recordings_origin(config)))  # last: it takes every path
         app.add_middleware(CountRequests, figures=requests)
-        watch.start()
         deliverer.start()
         recordings.start()
         ingestor.start()
-        yield Composed(app, config, database, first_run)
+        yield Composed(app, config, database, first_run, watch)
     finally:
         watch.stop()
         await pool.aclose()  # what the workers still say goes into the database

@@ -15,7 +15,7 @@ from oneinbox.api.db.database import migrate as migrate_database
 from oneinbox.api.db.vault import Vault
 from oneinbox.api.integrations.rotation import reseal_everything
 from oneinbox.api.keys.service import create_secret_key
-from oneinbox.live.engine.turn_log import SUFFIX, TurnLogError, read_log, replay
+from oneinbox.live.engine.turn_log import SUFFIX, LogEnd, TurnLogError, read_log, replay
 from oneinbox.server.pages import STATIC_DIR
 from oneinbox.server.settings import (
     Settings,
@@ -174,7 +174,7 @@ async def _look_at_stages(settings: Settings) -> Iterable[Finding]:
 
 
 def replay_call(settings: Settings, call_id: str) -> tuple[str, bool]:
-    """Return the time line of a call's turns, and whether the machine gives the same commands again.
+    """Return the time line of a call's turns, as far as its log goes, and whether the machine gives the same commands again.
 
     Raises ``TurnLogError`` where there is no log of it.
     """
@@ -184,8 +184,10 @@ def replay_call(settings: Settings, call_id: str) -> tuple[str, bool]:
             f"no log of the turns of {call_id} is kept in {path.parent}: logs are written of the calls that begin while "
             "the server runs with ONEINBOX_TURN_LOGS set (to how many are kept)"
         )
-    turns, steps = read_log(path)
+    turns, steps, end = read_log(path)
     lines, differences = replay(turns, steps)
+    if end is not LogEnd.WHOLE:
+        lines.append(f"Here {end.value}.")
     verdict = (
         f"{differences} of {len(steps)} steps differ" if differences else f"{len(steps)} steps, all the same again"
     )

@@ -70,6 +70,10 @@ class _Refusals:
         while len(self._why) > self._size:
             del self._why[next(iter(self._why))]
 
+    def forget(self, token_id: str) -> None:
+        """It was let in since."""
+        self._why.pop(token_id, None)
+
     def why(self, token_id: str) -> str | None:
         return self._why.get(token_id)
 
@@ -153,6 +157,7 @@ async def _carry(websocket: WebSocket, token: ParticipantToken, pool: WorkerPool
         if refusal is not None:
             await refuse(*refusal)
             return
+        refusals.forget(token.token_id)
         await websocket.accept()
         scope.spawn(_send_out(websocket, peer), "send")
         while True:

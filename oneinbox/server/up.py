@@ -93,6 +93,7 @@ async def _serve(
         http = HttpServer(composed.app, listener, max_message_bytes=MAX_SIGNAL_BYTES)
         await http.start()
         memory.settle()
+        composed.watch.start()  # after the collection, which takes a third of a second once
         token = await composed.make_sign_in_token()
         print_welcome(settings, address, token, composed.first_run.demo_agent_id)
         stop.on_hang_up = pool.replace_workers

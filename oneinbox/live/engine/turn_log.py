@@ -1,13 +1,15 @@
 """The log of a call's turns: every event that the machine was told and every command it gave, and their replay.
 
 A file holds MessagePack frames, each behind its length (4 bytes, big-endian): first the settings, then (event, commands) in
-order. It is written in pieces of 32 kB, without waiting for the disk, and stops growing at 8 MB (several hours).
+order, last whether that was everything (a boolean). It is written in pieces of 32 kB, without waiting for the disk, and stops
+growing at 8 MB (several hours). So the log of a call that is still going on ends somewhere, without that last frame.
 """
 
+import enum
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,6 +23,25 @@ _MOST_BYTES = 8 * 1024 * 1024
 _LENGTH = struct.Struct("!I")
 
 Step = tuple[ev.AnyEvent, list[ev.AnyCommand]]
+
+
+class LogEnd(enum.Enum):
+    """How a log ends; the value says it to a reader."""
+
+    WHOLE = "the log is whole"
+    FULL = f"the log was full ({_MOST_BYTES >> 20} MB): what came later in the call is not in it"
+    OPEN = (
+        f"the log has no end: the call goes on (its log is written in pieces of {_PIECE_BYTES >> 10} kB), "
+        "or its worker was killed; what came later is not in it"
+    )
+
+
+class ReadLog(NamedTuple):
+    """What a file held."""
+
+    settings: TurnSettings
+    steps: list[Step]
+    end: LogEnd
 
 
 class TurnLogError(Exception):
@@ -37,20 +58,26 @@ class TurnLog:
         self._encoder = msgspec.msgpack.Encoder()
         self._left_bytes = _MOST_BYTES
         self._write(settings)
+        self._file.flush()  # from now on it can be read, while the call goes on too
 
     def add(self, event: ev.AnyEvent, commands: list[ev.AnyCommand]) -> None:
         """Note one step."""
         self._write((event, commands))
 
     def close(self) -> None:
-        """Write the rest."""
-        self._file.close()
+        """Write the rest. Harmless when called again."""
+        if not self._file.closed:
+            self._append(self._encoder.encode(self._left_bytes > 0))
+            self._file.close()
 
     def _write(self, entry: Any) -> None:
         body = self._encoder.encode(entry)
         self._left_bytes -= _LENGTH.size + len(body)
         if self._left_bytes > 0 and not self._file.closed:
-            self._file.write(_LENGTH.pack(len(body)) + body)
+            self._append(body)
+
+    def _append(self, body: bytes) -> None:
+        self._file.write(_LENGTH.pack(len(body)) + body)
 
 
 def keep_newest(folder: Path, most: int) -> None:
@@ -60,13 +87,21 @@ def keep_newest(folder: Path, most: int) -> None:
         path.unlink(missing_ok=True)
 
 
-def read_log(path: Path) -> tuple[TurnSettings, list[Step]]:
-    """Return the settings and the steps; a last frame that is not whole (a crash) is left out. Raises ``TurnLogError``."""
-    decoder = msgspec.msgpack.Decoder(tuple[ev.AnyEvent, list[ev.AnyCommand]])
+def read_log(path: Path) -> ReadLog:
+    """Return what the file holds so far; a last frame that is not whole is left out. Raises ``TurnLogError``."""
+    decoder = msgspec.msgpack.Decoder(bool | tuple[ev.AnyEvent, list[ev.AnyCommand]])
+    steps: list[Step] = []
+    end = LogEnd.OPEN
     try:
         frames = _frames(path.read_bytes())
         settings = msgspec.msgpack.decode(next(frames), type=TurnSettings)
-        return settings, [decoder.decode(frame) for frame in frames]
+        for frame in frames:
+            entry = decoder.decode(frame)
+            if isinstance(entry, bool):
+                end = LogEnd.WHOLE if entry else LogEnd.FULL
+            else:
+                steps.append(entry)
+        return ReadLog(settings, steps, end)
     except (OSError, StopIteration, msgspec.MsgspecError) as error:
         raise TurnLogError(f"{path} is no log of a call's turns of this release: {error}") from error
 

@@ -91,6 +91,8 @@ class RpcListener(Protocol):
     async def on_rpc(self, method: str, payload: str) -> str:
         """Carry out a call and return its answer, 15 KiB at most. Cancelled when its time is up, or the leg is closed.
 
+        Its time is what the page asks for, at most 60 s; 15 s where it does not say.
+
         Raises :class:`RpcError`; for a method that there is not, :meth:`RpcError.unsupported`.
         """
         ...

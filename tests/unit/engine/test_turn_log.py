@@ -8,7 +8,8 @@ import pytest
 
 from oneinbox.cli import main
 from oneinbox.live.engine import turn_events as ev
-from oneinbox.live.engine.turn_log import TurnLog, TurnLogError, keep_newest, read_log, replay
+from oneinbox.live.engine import turn_log
+from oneinbox.live.engine.turn_log import LogEnd, TurnLog, TurnLogError, keep_newest, read_log, replay
 from oneinbox.live.engine.turn_settings import TurnSettings
 from oneinbox.live.engine.turns import TurnMachine
 from tests.simulate.callers import random_scene
@@ -22,7 +23,8 @@ def test_a_call_replays_to_identical_commands(seed: int, tmp_path: Path, capsys:
     scene.turn_logs = tmp_path / "turns"
     outcome = converse(scene)
     path = tmp_path / "turns" / "call_test.turns"
-    settings, steps = read_log(path)
+    settings, steps, end = read_log(path)
+    assert end is LogEnd.WHOLE
     lines, differences = replay(settings, steps)
     assert differences == 0
     assert len(steps) > 100
@@ -31,7 +33,9 @@ def test_a_call_replays_to_identical_commands(seed: int, tmp_path: Path, capsys:
     with pytest.raises(SystemExit) as left:
         main(["replay", "call_test", "--data-dir", str(tmp_path)])
     assert left.value.code == 0
-    assert "all the same again" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "all the same again" in told
+    assert "Here the log" not in told
     with pytest.raises(SystemExit) as left:
         main(["replay", "call_other", "--data-dir", str(tmp_path)])
     assert left.value.code == 1
@@ -59,10 +63,50 @@ def test_a_log_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> Non
     for event, commands in steps:
         log.add(event, commands)
     log.close()
-    path.write_bytes(path.read_bytes()[:-3])
-    settings, read = read_log(path)
-    assert settings == SETTINGS
-    assert read == steps[:-1]
+    log.close()
+    written = path.read_bytes()
+    assert read_log(path) == (SETTINGS, steps, LogEnd.WHOLE)
+    path.write_bytes(written[:-5])
+    assert read_log(path) == (SETTINGS, steps, LogEnd.OPEN), "without its last frame"
+    path.write_bytes(written[:-8])
+    assert read_log(path) == (SETTINGS, steps[:-1], LogEnd.OPEN)
+
+
+def test_the_log_of_a_call_that_goes_on_says_that_it_has_no_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told() -> str:
+        with pytest.raises(SystemExit) as left:
+            main(["replay", "call_live", "--data-dir", str(tmp_path)])
+        assert left.value.code == 0
+        return capsys.readouterr().out
+
+    log = TurnLog(tmp_path / "turns" / "call_live.turns", SETTINGS)
+    assert "0 steps" in told()
+    steps = steps_of(speaking().voice(60))
+    for event, commands in steps:
+        log.add(event, commands)
+    live = told()
+    assert "Here the log has no end: the call goes on" in live
+    log.close()
+    ended = told()
+    assert "Here the log" not in ended
+    assert f"{len(steps)} steps, all the same again" in ended
+    assert f"{len(steps)} steps" not in live
+
+
+def test_a_full_log_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn_log, "_MOST_BYTES", 2_000)
+    path = tmp_path / "a.turns"
+    log = TurnLog(path, SETTINGS)
+    steps = steps_of(speaking().voice(60))
+    for event, commands in steps:
+        log.add(event, commands)
+    log.close()
+    _, read, end = read_log(path)
+    assert end is LogEnd.FULL
+    assert read == steps[: len(read)]
+    assert path.stat().st_size < 2_100
 
 
 @pytest.mark.parametrize("data", [b"", b"\0\0\0\1\x01", b"\0\0\0\2no"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from livekit.protocol import models
 
-from oneinbox.live.media.embedded.rpc import ACK_TIMEOUT_S, MAX_PAYLOAD_BYTES
+from oneinbox.live.media.embedded.rpc import ACK_TIMEOUT_S, MAX_PAYLOAD_BYTES, MAX_RESPONSE_S, UNSAID_RESPONSE_S
 from oneinbox.live.media.leg import RpcCode, RpcError
 from tests.support.media_signal import VirtualLoop
 from tests.support.media_world import World
@@ -27,7 +27,7 @@ class Channel:
 
 class Scene:
     def __init__(self) -> None:
-        self.world = World()
+        self.world = World(rejoin_grace_s=1000)  # no media flows here, and nobody is to be taken for gone
         self.channel = Channel()
         self.world.join()
         self.world.leg._page.attach(self.channel)
@@ -276,6 +276,41 @@ def test_sixteen_calls_run_at_once_and_one_is_not_run_twice():
         assert sum(one.rpc_response.payload == "done" for one in scene.channel.packets) == 16
         scene.serve(_own)
         assert (await scene.ask(id="r18")).error.code == 7
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("asked_ms", "limit_s"),
+    [(0, UNSAID_RESPONSE_S), (2_000, 2), (int(MAX_RESPONSE_S * 1000) + 1, MAX_RESPONSE_S), (2**32 - 1, MAX_RESPONSE_S)],
+)
+def test_no_calls_take_every_place_for_good(asked_ms: int, limit_s: float):
+    async def scenario(scene: Scene) -> None:
+        running: set[str] = set()
+
+        async def method(name: str, payload: str) -> str:
+            running.add(payload)
+            try:
+                await asyncio.sleep(100_000)
+            finally:
+                running.discard(payload)
+            return ""
+
+        scene.serve(method)
+        for number in range(16):
+            scene.say(
+                rpc_request=models.RpcRequest(
+                    id=f"r{number}", method="m", payload=str(number), version=1, response_timeout_ms=asked_ms
+                )
+            )
+        await asyncio.sleep(limit_s - 0.1)
+        assert len(running) == 16
+        await asyncio.sleep(0.2)
+        assert not running
+        refusals = [one.rpc_response.error.code for one in scene.channel.packets if one.HasField("rpc_response")]
+        assert refusals == 16 * [RpcCode.RESPONSE_TIMEOUT]
+        scene.serve(_own)
+        assert (await scene.ask(id="next")).error.code == 7, "there is room again"
 
     play(scenario)
 

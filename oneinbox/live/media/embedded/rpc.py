@@ -22,6 +22,10 @@ _log = logging.getLogger(__name__)
 MAX_PAYLOAD_BYTES = 15 * 1024
 ACK_TIMEOUT_S = 7.0
 """How long a page may take to acknowledge a call: LiveKit's longest round trip."""
+MAX_RESPONSE_S = 60.0
+"""How long a call of the page's may run, whatever it asks for: only so many run at once, and each holds a place."""
+UNSAID_RESPONSE_S = 15.0
+"""How long one may run that does not say: what LiveKit's clients ask for unless told otherwise."""
 _LEAST_RESPONSE_S = 1.0
 _VERSION = 1
 _MAX_MESSAGE_BYTES = 256
@@ -144,8 +148,9 @@ class RpcLine:
             self._spawn(self._carry_out(request, listener), f"rpc {request.method[:40]}")
 
     async def _carry_out(self, request: models.RpcRequest, listener: RpcListener) -> None:
+        limit_s = min(request.response_timeout_ms / 1000 or UNSAID_RESPONSE_S, MAX_RESPONSE_S)
         try:
-            async with asyncio.timeout(request.response_timeout_ms / 1000 or None):
+            async with asyncio.timeout(limit_s):
                 payload = await _answer(listener, request)
         except RpcError as fault:
             self._refuse(request.id, fault)
