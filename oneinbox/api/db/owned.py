@@ -2,48 +2,27 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped
 
 from oneinbox.api.db.database import Rows
-from oneinbox.api.db.tables import (
-    Agent,
-    ApiKey,
-    Base,
-    Call,
-    CallOutcome,
-    Credential,
-    KnowledgeBase,
-    KnowledgeJob,
-    KnowledgeSource,
-    LanguageModel,
-    PhoneNumber,
-    PublishableKey,
-    Tool,
-    Voice,
-    Webhook,
-)
+from oneinbox.api.db.tables import Base
 
-Owned = TypeVar(
-    "Owned",
-    Agent,
-    ApiKey,
-    Call,
-    CallOutcome,
-    Credential,
-    KnowledgeBase,
-    KnowledgeJob,
-    KnowledgeSource,
-    LanguageModel,
-    PhoneNumber,
-    PublishableKey,
-    Tool,
-    Voice,
-    Webhook,
-)
+
+class OwnedRow(Protocol):
+    """A row that belongs to an organisation."""
+
+    id: Mapped[str]
+    org_id: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+Owned = TypeVar("Owned", bound=OwnedRow)
 
 MAX_ID_LENGTH = 128
 
