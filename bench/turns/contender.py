@@ -94,11 +94,14 @@ async def run(name: str, settings: str, calls: int, seconds: float, script: str,
     }
 
 
+def _new_loop(name: str) -> asyncio.AbstractEventLoop:
+    """Return the event loop that the engine's workers run on: ours on uvloop, the others on asyncio's own."""
+    return importlib.import_module("uvloop").new_event_loop() if name == "ours" else asyncio.new_event_loop()
+
+
 def main() -> None:
     name, settings, calls, seconds, script, folder = sys.argv[1:]
-    result = asyncio.new_event_loop().run_until_complete(
-        run(name, settings, int(calls), float(seconds), script, Path(folder))
-    )
+    result = _new_loop(name).run_until_complete(run(name, settings, int(calls), float(seconds), script, Path(folder)))
     print("\n" + json.dumps(result), flush=True)
     os._exit(0)  # engines leave threads behind that would have to be waited for
 
