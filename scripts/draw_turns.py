@@ -78,7 +78,12 @@ def parts() -> dict[str, str]:
 
 def redrawn(page: str) -> str:
     """Return ``page`` with everything between its marks made anew; raises ``ValueError`` where a mark is missing."""
-    for name, made in parts().items():
+    return filled(page, parts())
+
+
+def filled(page: str, made_parts: Mapping[str, str]) -> str:
+    """Return ``page`` with each part between its own two marks; raises ``ValueError`` where a mark is missing."""
+    for name, made in made_parts.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         before, found, rest = page.partition(begin)
         _, closed, after = rest.partition(end)

@@ -21,8 +21,10 @@ from oneinbox.api.http.fields import (
 from oneinbox.api.models.schemas import DEFAULT
 
 Seconds = int
-SilenceTimeout = Annotated[Seconds, Field(ge=0, le=300, description="0: never.")]
-MaxDuration = Annotated[Seconds, Field(ge=30, le=7200)]
+SilenceTimeout = Annotated[
+    Seconds, Field(ge=0, le=300, description="The call ends after both sides were silent for so long. 0: never.")
+]
+MaxDuration = Annotated[Seconds, Field(ge=30, le=7200, description="The call ends after so long, whoever speaks.")]
 Phrases = Annotated[list[Annotated[ShortText, Field(min_length=1)]], Field(max_length=100)]
 
 _PROVIDER = (
@@ -30,12 +32,14 @@ _PROVIDER = (
     "names are kept, and refused when a call is made."
 )
 
+_MODEL = "By the provider's name. Default: what the server has set up; an own account other than OpenAI's needs one."
+
 
 class Transcriber(Body):
     """Speech to text. What is null or left out is the default."""
 
     provider: Word | None = Field(default=None, description=_PROVIDER)
-    model: Word | None = None
+    model: Word | None = Field(default=None, description=_MODEL)
     language: Word | None = Field(default=None, description="Default: the agent's `language`.")
     credential_id: Word | None = Field(default=None, description="Your own account with the provider.")
 
@@ -48,9 +52,11 @@ class Tts(Body):
     voice_id: Word | None = Field(
         default=None, description="A voice's id (`vc_...`, see `/v1/voices`), or the provider's own name of one."
     )
-    model: Word | None = None
+    model: Word | None = Field(default=None, description=_MODEL)
     speed: Pace | None = Field(default=None, description="Multiplied with the agent's `speed`. Default 1.")
-    stability: Ratio | None = Field(default=None, description="Default 0.5.")
+    stability: Ratio | None = Field(
+        default=None, description="Kept; no voice that is served now can be told it. Default 0.5."
+    )
 
 
 class TurnTaking(Body):
@@ -82,13 +88,13 @@ class TurnTaking(Body):
 class AgentCreate(Body):
     """A new agent. Only its name is needed: a model (with a general prompt) and a voice are made for it."""
 
-    name: Name = Field(examples=["Front desk"])
+    name: Name = Field(description="Shown on the record, and in the room as the agent's name.", examples=["Front desk"])
     llm_id: Word | None = Field(default=None, description="The model it thinks with; left out: one is made for it.")
     webhook_id: Word | None = Field(
         default=None, description="The webhook that its calls are told to; null: to all of the organisation's."
     )
-    transcriber: Transcriber | None = None
-    tts: Tts | None = None
+    transcriber: Transcriber | None = Field(default=None, description="Who understands the caller. Null: the defaults.")
+    tts: Tts | None = Field(default=None, description="Who speaks, and how. Null: the defaults.")
     first_message: Text | None = Field(
         default=None, description="Said at once when the call begins; may hold `{{name}}`. Null: the caller begins."
     )
@@ -97,9 +103,16 @@ class AgentCreate(Body):
     max_duration_seconds: MaxDuration = 600
     interruption_sensitivity: Ratio = Field(default=0.5, description="How easily the caller interrupts the agent.")
     responsiveness: Ratio = Field(default=0.5, description="How soon the agent takes a pause for the end of a turn.")
-    turn_taking: TurnTaking | None = None
-    speed: Pace = 1.0
-    language: Word = "en"
+    turn_taking: TurnTaking | None = Field(default=None, description="More of how turns are taken. Null: the defaults.")
+    speed: Pace = Field(
+        default=1.0,
+        description="How fast the agent speaks; with `tts.speed` multiplied in, at least 0.5 and at most 2.",
+    )
+    language: Word = Field(
+        default="en",
+        description="What is spoken, as a tag such as `en` or `pt-BR`: told to the speech recognition, and the language of the "
+        "agent's own lines.",
+    )
     dynamic_variables: Variables = Field(
         default_factory=dict, description="What `{{name}}` holds where a call gives no value of its own."
     )
@@ -111,7 +124,7 @@ class AgentCreate(Body):
     background_sound: Word | None = Field(default=None, description="Kept; not used yet.")
     emotions: bool = Field(default=False, description="Kept; not used yet.")
     job_description: Text | None = Field(default=None, description="Added below the model's prompt.")
-    metadata: JsonObject = Field(default_factory=dict)
+    metadata: JsonObject = Field(default_factory=dict, description="Yours; kept and given back with the agent.")
 
 
 class AgentPatch(Body):

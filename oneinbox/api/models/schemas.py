@@ -31,15 +31,18 @@ _PROVIDER = (
 class ModelCreate(Body):
     """A new language model set-up."""
 
-    name: Name = Field(examples=["Support model"])
+    name: Name = Field(description="For people.", examples=["Support model"])
     provider: Word = Field(default=DEFAULT, description=_PROVIDER)
     model: Word | None = Field(default=None, description="Null: the server's default model.", examples=["gpt-4o-mini"])
-    system_prompt: Text = Field(default=GENERAL_PROMPT, description="May hold `{{name}}`; see variables.")
-    temperature: Temperature = 0.7
-    max_tokens: MaxTokens | None = 4000
+    system_prompt: Text = Field(
+        default=GENERAL_PROMPT, description="May hold `{{name}}`, which a call's variables fill."
+    )
+    temperature: Temperature = Field(default=0.7, description="How freely it words its replies.")
+    max_tokens: MaxTokens | None = Field(default=4000, description="Of one reply. Null: what the provider allows.")
     tool_ids: Ids = Field(default_factory=list, description="What the model may do, see `/v1/tools`.")
     knowledge_base_ids: Ids = Field(
-        default_factory=list, description="What it knows: up to 10,000 tokens are added to its prompt."
+        default_factory=list,
+        description="What it knows: up to 10,000 tokens stand in its prompt; of more, it searches.",
     )
     custom_websocket_url: ShortText | None = Field(
         default=None, description="A `ws://` or `wss://` address on the public internet. Kept; not used yet."

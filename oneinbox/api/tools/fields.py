@@ -57,25 +57,29 @@ def _check_recipient(text: str) -> str:
 Headers = Annotated[dict[str, str], Field(max_length=50), AfterValidator(_check_headers)]
 PhoneText = Annotated[str, Field(pattern=E164_PATTERN, examples=["+4915112345678"])]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+_NAME = "Letters, digits and `_`, 64 at most; no digit first."
+_READ = "Text of the model that can be read as this type in one way only is taken for it."
 
 
 class ToolParameter(Body):
     """One argument that the language model gives."""
 
-    name: Identifier
-    type: ValueType
-    description: ShortText
-    required: bool = False
-    enum: list[Word] | None = Field(default=None, min_length=1, max_length=100, description="For texts only.")
+    name: Identifier = Field(description=_NAME)
+    type: ValueType = Field(description=_READ)
+    description: ShortText = Field(description="What the model is told that it is.")
+    required: bool = Field(default=False, description="The tool is not run without it.")
+    enum: list[Word] | None = Field(
+        default=None, min_length=1, max_length=100, description="The only values that are taken; for the type `string`."
+    )
 
 
 class ExtractedField(Body):
     """One thing to be learnt in a call."""
 
-    name: Identifier
-    type: ValueType = "string"
-    description: ShortText
-    required: bool = False
+    name: Identifier = Field(description=_NAME)
+    type: ValueType = Field(default="string", description=_READ)
+    description: ShortText = Field(description="What the model is told that it is.")
+    required: bool = Field(default=False, description="The tool is not run without it.")
 
 
 def _once_each(items: Sequence[ToolParameter] | Sequence[ExtractedField]) -> None:
@@ -101,7 +105,9 @@ def _check_fields(items: list[ExtractedField]) -> list[ExtractedField]:
 class ExtractionSchema(Body):
     """What is to be learnt in a call."""
 
-    fields: Annotated[list[ExtractedField], Field(min_length=1, max_length=100), AfterValidator(_check_fields)]
+    fields: Annotated[list[ExtractedField], Field(min_length=1, max_length=100), AfterValidator(_check_fields)] = Field(
+        description="The values that the model can note down."
+    )
 
 
 Parameters = Annotated[list[ToolParameter], Field(max_length=100), AfterValidator(_check_parameters)]
@@ -110,14 +116,27 @@ Parameters = Annotated[list[ToolParameter], Field(max_length=100), AfterValidato
 class MessagingConfig(Body):
     """What is sent, and to whom. ``{{name}}`` (or ``{name}``) is filled in by the language model."""
 
-    to: Annotated[Word, AfterValidator(_check_recipient)] = Field(examples=["caller"])
-    subject_template: ShortText | None = None
-    body_template: Annotated[Text, Field(min_length=1, max_length=10_000)]
+    to: Annotated[Word, AfterValidator(_check_recipient)] = Field(
+        description="An address or a number, one `{{name}}`, or `caller`: for e-mails the call's variable `email`, "
+        "`caller_email` or `customer_email`.",
+        examples=["caller"],
+    )
+    subject_template: ShortText | None = Field(
+        default=None, description='Of e-mails. Default: "A message from your call".'
+    )
+    body_template: Annotated[Text, Field(min_length=1, max_length=10_000)] = Field(description="What is sent.")
 
 
 class CalendarConfig(Body):
     """Where and for how long."""
 
-    calendar_id: Word
-    duration_minutes: Annotated[int, Field(ge=5, le=1440)] = 30
-    timezone: Annotated[Word, AfterValidator(_check_timezone)] = "UTC"
+    calendar_id: Word = Field(
+        description="The Cal.com event type: its number, or `user/slug` as in its public address.",
+        examples=["ann/visit"],
+    )
+    duration_minutes: Annotated[int, Field(ge=5, le=1440)] = Field(
+        default=30, description="Asked for where the event type offers several lengths."
+    )
+    timezone: Annotated[Word, AfterValidator(_check_timezone)] = Field(
+        default="UTC", description="In which times without a zone are meant, and the invitation is written."
+    )

@@ -35,11 +35,15 @@ Description = Annotated[Text, Field(min_length=1, max_length=4_000)]
 
 TimeoutSeconds = Annotated[float, Field(ge=1, le=120)]
 _TIMEOUT = "How long it may take, all tries together."
+_HEADERS = "May hold `{{name}}`. Kept encrypted; shown masked."
 _BEARER = "A `custom` integration whose key is sent as `Authorization: Bearer ...`."
 
 
 class _Tool(Body):
-    name: Name = Field(examples=["Look up an order"])
+    name: Name = Field(
+        description="What the model calls it by, with `_` for what is no letter, digit, `_` or `-`.",
+        examples=["Look up an order"],
+    )
     description: Description = Field(description=_DESCRIPTION, examples=["When the caller asks where an order is"])
     run_in_background: bool = Field(default=False, description="The conversation does not wait for its result.")
     speak_during_execution: bool = Field(default=False, description="The agent says something while it runs.")
@@ -52,9 +56,11 @@ class ApiCallTool(_Tool):
     url: ToolUrl = Field(
         description="May hold `{{name}}` behind its host.", examples=["https://api.example.com/orders"]
     )
-    method: Method
-    headers: Headers = Field(default_factory=dict, description="Kept encrypted; shown masked.")
-    parameters: Parameters = Field(default_factory=list[ToolParameter])
+    method: Method = Field(description="GET and DELETE send the arguments in the query, the others as a JSON body.")
+    headers: Headers = Field(default_factory=dict, description=_HEADERS)
+    parameters: Parameters = Field(
+        default_factory=list[ToolParameter], description="The arguments that the language model gives."
+    )
     credential_id: Word | None = Field(default=None, description=_BEARER)
     timeout_seconds: TimeoutSeconds = Field(default=10, description=_TIMEOUT)
     max_retries: Annotated[int, Field(ge=0, le=3)] = Field(
@@ -70,9 +76,9 @@ class McpServerTool(_Tool):
 
     type: Literal["mcp_server"]
     url: ToolUrl = Field(description="Its one address.", examples=["https://tools.example.com/mcp"])
-    headers: Headers = Field(default_factory=dict, description="Kept encrypted; shown masked.")
+    headers: Headers = Field(default_factory=dict, description=_HEADERS)
     credential_id: Word | None = Field(default=None, description=_BEARER)
-    timeout_seconds: TimeoutSeconds = Field(default=10, description=_TIMEOUT)
+    timeout_seconds: TimeoutSeconds = Field(default=10, description="How long each of its tools may take.")
     allowed_tools: list[Word] | None = Field(
         default=None, max_length=128, description="Which of its tools the model may use; null: all."
     )
@@ -82,7 +88,7 @@ class TransferCallTool(_Tool):
     """Hands the caller over to a person."""
 
     type: Literal["transfer_call"]
-    transfer_to: PhoneText
+    transfer_to: PhoneText = Field(description="That person's number.")
 
 
 class EndCallTool(_Tool):
