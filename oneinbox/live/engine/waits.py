@@ -52,6 +52,7 @@ class Waits(Floor):
         if not self._agent.is_current(event.reply_id):
             return
         self._played()
+        self._agent.queued = True
         self._agent.waiting_since_s = None
         first = self._agent.move(Signal.HEARD)
         self._agent.show_own()
@@ -146,6 +147,8 @@ class Waits(Floor):
             else:
                 self._lose_reply(Stage.TTS, fatal=False)
         if now_s >= self._act_at_s():
+            if self._agent.waiting_since_s is not None:
+                self._agent.waiting_since_s = self._now_s  # one waits for the tools now
             self._settle()
         if now_s >= self._remind_at_s():
             self._silent_before_s = self._now_s - self._silent_since_s
@@ -168,7 +171,8 @@ class Waits(Floor):
         agent = self._agent
         if self._away or agent.waiting_since_s is None or agent.line is not None or agent.state in WAITING_FOR_WORDS:
             return NEVER_S
-        return agent.waiting_since_s + (NEXT_FILLER_S if agent.settled or agent.fillers else FIRST_FILLER_S)
+        # by its sound, not by whether it is settled: a reply that acts before it speaks is as silent as one that thinks
+        return agent.waiting_since_s + (NEXT_FILLER_S if agent.queued or agent.fillers else FIRST_FILLER_S)
 
     def _stuck_at_s(self) -> float:
         return self._played_s + STUCK_S if self._plays else NEVER_S

@@ -203,12 +203,12 @@ def test_rounds_have_an_end() -> None:
     tool = FakeTool(result="again")
     outcome = play(lambda _: [call()], {"look_up": tool})
     assert len(tool.runs) == MOST_ROUNDS
-    assert outcome.said_by(Role.AGENT) == [ENGLISH.apology]
+    assert outcome.said_by(Role.AGENT) == [ENGLISH.fillers[0], ENGLISH.apology]
     assert outcome.faults == [("llm", "protocol")]
     tool = FakeTool(result="again")
     obeys = play(lambda said: "Enough." if said.startswith("Not done") else [call()], {"look_up": tool})
     assert len(tool.runs) == MOST_ROUNDS
-    assert obeys.said_by(Role.AGENT) == ["Enough."]
+    assert obeys.said_by(Role.AGENT) == [ENGLISH.fillers[0], "Enough."]
 
 
 @pytest.mark.parametrize(

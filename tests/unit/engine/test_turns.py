@@ -325,6 +325,15 @@ class TestWaits:
         assert not drive.quiet(FIRST_FILLER_S - 0.1).of(ev.Fill)
         assert len(drive.quiet(0.2).of(ev.Fill)) == 1
 
+    def test_tools_that_run_before_anything_was_heard_are_announced_as_soon_as_a_reply(self) -> None:
+        drive = thinking().quiet(0.4)
+        drive.tell(ev.ToolsAsked(drive.now_s, drive.reply_id()))
+        assert drive.quiet(FIRST_FILLER_S - 0.1).of(ev.Commit)
+        assert not drive.of(ev.Fill)
+        assert len(drive.quiet(0.2).of(ev.Fill)) == 1
+        assert len(drive.quiet(NEXT_FILLER_S - 0.2).of(ev.Fill)) == 1
+        assert len(drive.quiet(0.3).of(ev.Fill)) == 2
+
     def test_a_pause_in_a_reply_is_given_more_time(self) -> None:
         drive = speaking()
         drive.tell(ev.Dry(drive.now_s, drive.reply_id()))
