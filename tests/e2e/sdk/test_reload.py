@@ -74,6 +74,7 @@ def wait_active(page: Page, limit_s: float) -> float:
     return page.evaluate("activeAt") / 1000
 
 
+@pytest.mark.timeout(900 if LONG else 120)
 def test_a_reloaded_page_comes_back_into_the_same_call(server: RunningServer, page: Page) -> None:
     made = start_call(server, page)
     dice = random.Random(20)
