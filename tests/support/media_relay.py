@@ -6,6 +6,7 @@ The worker binds 127.0.0.1 and announces 127.0.0.2, where this relay listens on 
 import asyncio
 import random
 import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -13,6 +14,7 @@ from oneinbox.core.link import MediaSettings
 from tests.support.speech import missing
 
 RELAY_HOST = "127.0.0.2"
+_HANDSHAKE_S = 0.15
 Address = tuple[str, int]
 
 
@@ -198,12 +200,71 @@ class TcpRelay:
             both_ways.create_task(_copy(upstream_reader, writer))
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+class SignalRelay:
+    """The signalling's way through the same weather, as far as TCP shows it: what is said in the dark comes afterwards.
+
+    A connection that is opened in the dark stands for the client (its system answers), and is seen by the server afterwards:
+    behind what older ones had to say, for it still has to shake hands.
+    """
+
+    def __init__(self, url: str, weather: Weather) -> None:
+        self.url = ""
+        self.connections = 0
+        self._weather = weather
+        self._port = int(url.rpartition(":")[2])
+        self._server: asyncio.Server | None = None
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0)
+        self.url = f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.get_running_loop().create_task(self._pass_on(reader, writer))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if self._weather.dark:
+                await self._light()
+                await asyncio.sleep(_HANDSHAKE_S)
+            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        except ConnectionError:
+            writer.close()
+            return
+        async with asyncio.TaskGroup() as both_ways:
+            both_ways.create_task(_copy(reader, upstream_writer, self._light))
+            both_ways.create_task(_copy(upstream_reader, writer, self._light))
+
+    async def _light(self) -> None:
+        while self._weather.dark:
+            await asyncio.sleep(0.01)
+
+
+async def _no_wait() -> None:
+    pass
+
+
+async def _copy(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may_pass: Callable[[], Awaitable[None]] = _no_wait
+) -> None:
     try:
         while data := await reader.read(65_536):
+            await may_pass()
             writer.write(data)
             await writer.drain()
     except ConnectionError:
         pass  # however it ended
     finally:
+        await may_pass()
         writer.close()

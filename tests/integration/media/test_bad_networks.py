@@ -14,11 +14,12 @@ import pytest
 
 from oneinbox.live.media.embedded.leg import EmbeddedLeg
 from tests.support.media_client import HEARD_HZ, MediaClient
-from tests.support.media_relay import MediaRelay, Weather, relayed_settings
+from tests.support.media_relay import MediaRelay, SignalRelay, Weather, relayed_settings
 from tests.support.media_server import MediaServer, RecordingListener, media_server, token, until
 from tests.support.media_signal import babble, likeness, quiet_ms, rms, samples, tone
 
-long = pytest.mark.skipif(os.environ.get("ONEINBOX_LONG_TESTS") != "1", reason="needs ONEINBOX_LONG_TESTS=1")
+LONG = os.environ.get("ONEINBOX_LONG_TESTS") == "1"
+long = pytest.mark.skipif(not LONG, reason="needs ONEINBOX_LONG_TESTS=1")
 
 
 class Call:
@@ -32,6 +33,14 @@ class Call:
         self.client = MediaClient()
         self.spoken = babble(60, 16_000)
 
+    def history(self) -> str:
+        """What the break did to the client."""
+        client = self.client
+        return (
+            f"sockets so far {len(self.server.paths)}, came back {client.resumed} times, "
+            f"{client.subscribed} subscriptions, absences {self.listener.absences}, events {self.listener.events}"
+        )
+
     async def heard_by_both(self, within_s: float) -> float:
         """Wait until either side hears the other again; return how long that took, in seconds."""
         began_s = time.monotonic()
@@ -39,7 +48,8 @@ class Call:
         self.listener.pcm.clear()
         caller = agent = False
         while not (caller and agent):
-            assert time.monotonic() - began_s < within_s, f"heard by the agent {agent}, by the caller {caller}"
+            waited = f"heard by the agent {agent}, by the caller {caller}; {self.history()}"
+            assert time.monotonic() - began_s < within_s, waited
             await asyncio.sleep(0.02)
             agent = agent or rms(samples(self.listener.pcm[-6400:] or bytes(2))) > 500
             heard = self.client.heard()
@@ -48,14 +58,17 @@ class Call:
 
 
 @asynccontextmanager
-async def call(weather: Weather | None = None, *, dual: bool = False) -> AsyncIterator[Call]:
+async def call(
+    weather: Weather | None = None, *, dual: bool = False, signalling_too: bool = False
+) -> AsyncIterator[Call]:
+    """``signalling_too``: the weather is also that of the WebSocket, as far as TCP shows it."""
     async with media_server(settings=relayed_settings()) as server:
         server.media.allow_transports(udp=True, tcp=False)
-        async with MediaRelay(server.media_port, weather) as relay:
+        async with MediaRelay(server.media_port, weather) as relay, SignalRelay(server.url, relay.weather) as signals:
             listener = RecordingListener()
             leg = server.media.open_leg(room_name="web-1", identity="caller", agent_name="Ann", listener=listener)
             made = Call(server, relay, leg, listener)
-            await made.client.join(server.url, token("web-1"), dual=dual)
+            await made.client.join(signals.url if signalling_too else server.url, token("web-1"), dual=dual)
             leg.playout.write(tone(1000, 60, 24_000))
             talking = asyncio.ensure_future(made.client.say(made.spoken))
             await until(lambda: "active" in listener.events, what="two-way audio")
@@ -119,13 +132,33 @@ async def test_a_long_blackout():
         await black_out(made, 15)
 
 
+@long
+@pytest.mark.parametrize("dual", [False, True], ids=["newer signalling", "older signalling"])
+@pytest.mark.parametrize("dark_s", [5, 15, 25])
+async def test_a_blackout_of_the_signalling_as_well(dark_s: float, dual: bool):
+    async with call(dual=dual, signalling_too=True) as made:
+        await asyncio.sleep(1)
+        await black_out(made, dark_s)
+        # a client that gave its connection up joins anew now, beside the sound that flows again
+        made.listener.pcm.clear()
+        made.client.heard()
+        await asyncio.sleep(6)
+        caller_hole_ms = silent_ms(made.listener.pcm)
+        agent_hole_ms = quiet_ms(made.client.heard(), HEARD_HZ)
+        print(f"  in the 6 s after: {caller_hole_ms:.0f} ms of the caller, {agent_hole_ms:.0f} ms of the agent missing")
+        print(f"  {made.history()}")
+        assert caller_hole_ms < 500
+        assert agent_hole_ms < 500
+
+
 async def black_out(made: Call, dark_s: float) -> None:
+    """Audio is back within a second of the path; the ordinary run, on whatever machine, asks only that it comes back."""
     made.relay.weather.dark = True
     await asyncio.sleep(dark_s)
     made.relay.weather.dark = False
-    took_s = await made.heard_by_both(within_s=8)
-    print(f"\n{dark_s} s dark: audio both ways {took_s:.2f} s later; sockets so far {len(made.server.paths)}")
-    assert took_s < 1.5
+    took_s = await made.heard_by_both(within_s=30)
+    print(f"\n{dark_s} s dark: audio both ways {took_s:.2f} s later; {made.history()}")
+    assert took_s < 1 or not LONG
 
 
 @pytest.mark.parametrize("dual", [False, True], ids=["newer signalling", "older signalling"])

@@ -8,7 +8,7 @@ import pytest
 from livekit.protocol import models, rtc
 
 from oneinbox.live.engine.ports import Caption
-from oneinbox.live.media.embedded.attendance import JOINING_GRACE_S
+from oneinbox.live.media.embedded.attendance import GOODBYE_GRACE_S, JOINING_GRACE_S
 from oneinbox.live.media.embedded.microphone import MUTED_START_S
 from oneinbox.live.media.embedded.peer import Peer
 from oneinbox.live.worker import REJOIN_TOKEN_TTL_S
@@ -225,6 +225,73 @@ def test_a_broken_network_takes_the_path_first_and_still_leaves_the_whole_grace(
         assert world.listener.events == ["joined", "active"]
         await asyncio.sleep(4)
         assert world.listener.events == ["joined", "active", "left, lost"]
+        await world.leg.aclose()
+
+    in_virtual_time(scenario)
+
+
+GOODBYE = rtc.LeaveRequest(reason=models.CLIENT_INITIATED)
+
+
+def broken(world: World) -> int:
+    """Let a client be in a call whose path has been dark for a while; return its socket."""
+    socket_id, _ = world.join()
+    make_active(world, socket_id)
+    hear(world)
+    peer = world.leg._peer
+    assert isinstance(peer, Peer)
+    peer._ice.heard_at_s = asyncio.get_running_loop().time() - 15
+    return socket_id
+
+
+def test_a_client_that_gives_a_broken_path_up_says_goodbye_and_joins_anew():
+    async def scenario(world: World) -> None:
+        world.say(broken(world), leave=GOODBYE)
+        assert world.listener.events == ["joined", "active"]
+        await asyncio.sleep(GOODBYE_GRACE_S - 2)
+        _, anew = world.join(rejoin=True)
+        assert anew.accepted
+        await asyncio.sleep(GOODBYE_GRACE_S)
+        assert world.listener.events == ["joined", "active"], "the goodbye was not meant"
+        await world.leg.aclose()
+
+    in_virtual_time(scenario)
+
+
+def test_one_that_does_not_join_anew_meant_its_goodbye():
+    async def scenario(world: World) -> None:
+        world.say(broken(world), leave=GOODBYE)
+        await asyncio.sleep(GOODBYE_GRACE_S + 2)
+        assert world.listener.events == ["joined", "active", "left, goodbye"]
+        await world.leg.aclose()
+
+    in_virtual_time(scenario)
+
+
+def test_after_it_joined_anew_an_older_goodbye_does_not_shorten_its_grace():
+    async def scenario(world: World) -> None:
+        world.say(broken(world), leave=GOODBYE)
+        socket_id, _ = world.join(rejoin=True)
+        world.media.on_socket_closed(socket_id)
+        await asyncio.sleep(GRACE_S - 2)
+        assert world.listener.events == ["joined", "active"]
+        await asyncio.sleep(4)
+        assert world.listener.events == ["joined", "active", "left, lost"]
+        await world.leg.aclose()
+
+    in_virtual_time(scenario)
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["its path stands", "it closed its path"])
+def test_a_goodbye_is_meant_at_once_where(closed: bool):
+    async def scenario(world: World) -> None:
+        socket_id = broken(world)
+        assert isinstance(world.leg._peer, Peer)
+        world.leg._peer.down = closed
+        if not closed:
+            hear(world)
+        world.say(socket_id, leave=GOODBYE)
+        assert world.listener.events == ["joined", "active", "left, goodbye"]
         await world.leg.aclose()
 
     in_virtual_time(scenario)

@@ -8,6 +8,10 @@ JOINING_GRACE_S = 10.0
 """How long a client may be away that never had two-way audio."""
 
 
+GOODBYE_GRACE_S = 10.0
+"""How long a client whose path is broken may take to join anew after a goodbye: LiveKit's try again every 5 s at least."""
+
+
 class Attendance:
     """Keeps time for one leg's client. Times are those of the event loop, in seconds.
 
@@ -18,14 +22,30 @@ class Attendance:
         self._grace_s = grace_s
         self._signal_lost_at_s = 0.0
         self._broken_at_s: float | None = None
+        self.said_goodbye = False
+        """Whether whoever is away said so."""
 
     def begin(self) -> None:
         """A client joins: what became of the one before does not count."""
         self._broken_at_s = None
+        self.said_goodbye = False
+
+    def resume(self) -> None:
+        """The client has another signalling socket."""
+        self.said_goodbye = False
 
     def signal_lost(self, now_s: float) -> None:
         """Its signalling socket has gone."""
         self._signal_lost_at_s = now_s
+
+    def is_final(self, connection: "Connection | None", now_s: float, *, was_active: bool) -> bool:
+        """Whether a goodbye means what it says. If not, there is :data:`GOODBYE_GRACE_S` to join.
+
+        LiveKit's clients say goodbye also when they give a broken connection up and join anew, in the same words; after a
+        blackout of everything it arrives just before they do. One whose path stands, or who closed it, does mean it.
+        """
+        self.said_goodbye = True
+        return not was_active or (connection is not None and (connection.down or connection.is_alive(now_s)))
 
     def is_gone(self, now_s: float, *, alive: bool, has_signal: bool, was_active: bool) -> bool:
         """Whether it has been away for too long. ``alive``: media can flow; ``has_signal``: its socket stands.
@@ -38,6 +58,8 @@ class Attendance:
             self._broken_at_s = now_s
         if not has_signal:
             grace_s, since_s = self._grace_s if was_active else JOINING_GRACE_S, self._signal_lost_at_s
+            if self.said_goodbye:
+                grace_s = min(grace_s, GOODBYE_GRACE_S)
         elif self._broken_at_s is not None:
             grace_s, since_s = self._grace_s, self._broken_at_s
         else:
@@ -47,6 +69,11 @@ class Attendance:
 
 class Connection(Protocol):
     """A peer, or a pair of them."""
+
+    @property
+    def down(self) -> bool:
+        """Whether the client closed it, or it failed."""
+        ...
 
     def is_alive(self, now_s: float) -> bool:
         """Whether media can flow."""

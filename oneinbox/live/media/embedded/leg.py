@@ -166,7 +166,7 @@ class EmbeddedLeg(MediaLeg):
         moved = self._on_moved if dual else None
         page = self._page
         events = PeerEvents(
-            self._on_up, _ignore, self._on_audio, page.receive, page.attach, on_moved=moved, on_heard=self._on_heard
+            self._on_up, _missed, self._on_audio, page.receive, page.attach, on_moved=moved, on_heard=self._on_heard
         )
         self._sections_asked = 0
         names = self._roster.names
@@ -198,6 +198,7 @@ class EmbeddedLeg(MediaLeg):
         if before is not None:
             before.drop()
         self.line.resumed()
+        self._attendance.resume()
         self._roster.changed()
         self._quality = QualityWatch()
         session.send(signalling.reconnect_response(self._ice_servers_now(), self._page.last_sequence))
@@ -278,9 +279,13 @@ class EmbeddedLeg(MediaLeg):
         self._microphone.mute(track_sid, muted=muted)
 
     def said_goodbye(self, session: SignalSession) -> None:
-        """The client leaves for good."""
-        if session is self._session:
+        """The client leaves for good, or is about to join anew."""
+        if session is not self._session:
+            return
+        if self._attendance.is_final(self._peer, asyncio.get_running_loop().time(), was_active=self._active):
             self._leave(said_goodbye=True)
+        else:
+            session.drop()
 
     # ---- the peer
 
@@ -366,7 +371,7 @@ class EmbeddedLeg(MediaLeg):
         if peer is not None and alive and self._active:
             peer.start_filling(now_s)  # after a join in mid-call the microphone may come late, or stay silent
         if self._attendance.is_gone(now_s, alive=alive, has_signal=self._session is not None, was_active=self._active):
-            self._leave(said_goodbye=False)
+            self._leave(said_goodbye=self._attendance.said_goodbye)
 
     def _tell_quality(self, now_s: float) -> None:
         peer, session = self._peer, self._session
@@ -394,5 +399,4 @@ class EmbeddedLeg(MediaLeg):
         return self._roster.user(self._microphone.info, up=self._peer is not None and self._peer.up)
 
 
-def _ignore() -> None:
-    """The peer went down: that nothing comes any more tells as much."""
+def _missed() -> None: ...  # the peer went down: that nothing comes any more tells as much
