@@ -10,7 +10,7 @@ from oneinbox.live.call import ACTIVE_TIMEOUT_S, MOST_PAGE_CHARS
 from oneinbox.live.engine.keypad import ENTRY_PAUSE_S, MOST_KEYS
 from oneinbox.live.engine.turn_events import AgentState
 from oneinbox.live.media.embedded import rpc, sdp, signalling
-from oneinbox.live.media.embedded.attendance import JOINING_GRACE_S
+from oneinbox.live.media.embedded.attendance import GOODBYE_GRACE_S, JOINING_GRACE_S
 from oneinbox.live.media.leg import RpcCode
 from oneinbox.live.worker import REJOIN_TOKEN_TTL_S
 from oneinbox.server.settings import Settings
@@ -116,6 +116,7 @@ def test_reasons_and_codes_are_the_protocols() -> None:
             f"After {Settings().rejoin_grace_s:g} s (`ONEINBOX_REJOIN_GRACE_S`",
         ),
         ("Lost connections, reloads, several tabs", f"{JOINING_GRACE_S:g} s where two-way audio never stood"),
+        ("Lost connections, reloads, several tabs", f"they have {GOODBYE_GRACE_S:g} s to do so"),
     ],
 )
 def test_figures_are_those_of_the_code(title: str, said: str) -> None:
