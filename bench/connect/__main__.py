@@ -24,7 +24,7 @@ from typing import Any
 from playwright.sync_api import Page, sync_playwright
 
 from bench.connect.page import PAGE
-from tests.support.chromium import CHROMIUM, FLAGS, sdk_file, serve_files
+from tests.support.chromium import CHROMIUM, FLAGS, sdk_page, serve_files
 from tests.support.running import RunningServer
 
 Marks = dict[str, float]
@@ -128,11 +128,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=40, help="calls of either kind")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    files = {"/": ("text/html", PAGE), "/sdk/web-sdk.js": ("text/javascript", sdk_file("web-sdk.js"))}
     with (
         tempfile.TemporaryDirectory() as folder,
         RunningServer(Path(folder) / "data") as server,
-        serve_files(files) as origin,
+        serve_files(sdk_page(PAGE)) as origin,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, "--use-fake-ui-for-media-stream"])

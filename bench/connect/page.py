@@ -2,6 +2,7 @@
 
 PAGE = b"""<!doctype html><link rel="icon" href="data:,"><title>connect</title><script type="module">
 import * as sdk from "/sdk/web-sdk.js";
+import { firstSound } from "/first-sound.js";
 let began = 0, marks = {};
 const mark = (name) => { marks[name] ??= performance.now() - began; };
 const Peer = window.RTCPeerConnection;
@@ -11,7 +12,7 @@ window.RTCPeerConnection = class extends Peer {
     mark("peer made");
     this.addEventListener("iceconnectionstatechange", () => mark("ice " + this.iceConnectionState));
     this.addEventListener("connectionstatechange", () => mark("peer " + this.connectionState));
-    this.addEventListener("track", ({ track }) => { mark("track"); secured(this); track.onunmute = () => mark("first packet"); listen(track); });
+    this.addEventListener("track", ({ track }) => { mark("track"); secured(this); track.onunmute = () => mark("first packet"); if (track.kind === "audio") firstSound(track, 0.002).then(() => mark("sound")); });
   }
 };
 function secured(peer) {
@@ -38,19 +39,6 @@ const ASKED = { 1: "asks: offer again", 4: "asks: microphone" };  // of its Sign
 const tagOf = (data) => new Uint8Array(data.buffer ?? data)[data.byteOffset ?? 0] >> 3;
 const devices = navigator.mediaDevices, open = devices.getUserMedia.bind(devices);
 devices.getUserMedia = async (...args) => { mark("microphone asked"); const got = await open(...args); mark("microphone open"); return got; };
-async function listen(track) {
-  if (track.kind !== "audio") return;
-  const frames = new MediaStreamTrackProcessor({ track }).readable.getReader();
-  const samples = new Float32Array(4800);
-  for (;;) {
-    const { value: frame, done } = await frames.read();
-    if (done) return;
-    frame.copyTo(samples, { planeIndex: 0, format: "f32-planar" });
-    const sounds = samples.subarray(0, frame.numberOfFrames).some((one) => Math.abs(one) > 0.002);
-    frame.close();
-    if (sounds) { mark("sound"); frames.cancel(); return; }
-  }
-}
 const until = async (there) => { for (let turn = 0; turn < 500 && !there(); turn++) await new Promise((done) => setTimeout(done, 10)); };
 const measured = async (connect) => {
   marks = {};

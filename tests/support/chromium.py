@@ -31,6 +31,16 @@ def need_chromium() -> None:
         missing(f"Chromium ({CHROMIUM})")
 
 
+def sdk_page(page: bytes) -> dict[str, tuple[str, bytes]]:
+    """Return what to serve to a page that imports the built Web SDK and ``first_sound.js``."""
+    script = "text/javascript"
+    return {
+        "/": ("text/html", page),
+        "/sdk/web-sdk.js": (script, sdk_file("web-sdk.js")),
+        "/first-sound.js": (script, Path(__file__).with_name("first_sound.js").read_bytes()),
+    }
+
+
 def sdk_file(name: str) -> bytes:
     """Return a built file of the Web SDK."""
     path = SDK_DIST / name

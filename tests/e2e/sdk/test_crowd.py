@@ -19,7 +19,7 @@ from playwright.sync_api import Page
 
 from oneinbox.live.worker import IDLE_S
 from tests.e2e.conftest import OpenBrowser
-from tests.support.chromium import sdk_file, serve_files
+from tests.support.chromium import sdk_page, serve_files
 from tests.support.memory import anonymous_mb
 from tests.support.microphone import write_microphone
 from tests.support.model_server import asks, model_server
@@ -37,6 +37,7 @@ SPOKEN_AT_S = range(4, 90, 8)
 
 PAGE = b"""<!doctype html><link rel="icon" href="data:,"><title>crowd</title><script type="module">
 import * as sdk from "/sdk/web-sdk.js";
+import { firstSound } from "/first-sound.js";
 let calls = [], heard = [], ended = [];
 const Peer = window.RTCPeerConnection;
 let current = -1;
@@ -44,21 +45,9 @@ window.RTCPeerConnection = class extends Peer {
   constructor(...args) {
     super(...args);
     const mine = current;
-    this.addEventListener("track", ({ track }) => { if (track.kind === "audio") listen(mine, track); });
+    this.addEventListener("track", ({ track }) => { if (track.kind === "audio") firstSound(track, 0.01).then(() => { heard[mine] = true; }); });
   }
 };
-async function listen(mine, track) {
-  const frames = new MediaStreamTrackProcessor({ track }).readable.getReader();
-  const samples = new Float32Array(4800);
-  for (;;) {
-    const { value: frame, done } = await frames.read();
-    if (done) return;
-    frame.copyTo(samples, { planeIndex: 0, format: "f32-planar" });
-    const sounds = samples.subarray(0, frame.numberOfFrames).some((one) => Math.abs(one) > 0.01);
-    frame.close();
-    if (sounds) { heard[mine] = true; frames.cancel(); return; }
-  }
-}
 window.join = async (made) => {
   [calls, heard, ended] = [[], made.map(() => false), made.map(() => null)];
   for (const [number, { server_url, participant_token }] of made.entries()) {
@@ -97,8 +86,7 @@ def page(open_browser: OpenBrowser, tmp_path: Path) -> Generator[Page]:
     need_flite()
     question = flite(QUESTION)
     microphone = write_microphone(tmp_path / "caller.wav", [(float(at_s), question) for at_s in SPOKEN_AT_S])
-    files = {"/": ("text/html", PAGE), "/sdk/web-sdk.js": ("text/javascript", sdk_file("web-sdk.js"))}
-    with serve_files(files) as origin:
+    with serve_files(sdk_page(PAGE)) as origin:
         opened = open_browser(microphone).new_context().new_page()
         opened.goto(origin)
         opened.wait_for_function("window.ready")
