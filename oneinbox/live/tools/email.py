@@ -24,13 +24,18 @@ _NO_SUBJECT = "A message from your call"
 
 
 class SendEmail(ToolSettings):
-    """One tool of one call. ``to`` may be an address, a place that the model fills, or ``caller``: the call's variable ``email``."""
+    """One tool of one call. ``to`` may be an address, a place that the model fills, or ``caller``: the call's variable ``email``.
 
-    def __init__(self, spec: ToolSpec, web: Web, *, variables: Mapping[str, Any]) -> None:
+    ``variables`` fill the text; only those ``trusted``, which the organisation has set, say where it goes: a visitor's page
+    must not have mail sent to whom it likes.
+    """
+
+    def __init__(self, spec: ToolSpec, web: Web, *, variables: Mapping[str, Any], trusted: Mapping[str, Any]) -> None:
         super().__init__(spec)
         self._spec = spec
         self._web = web
         self._variables = variables
+        self._trusted = trusted
 
     async def run(self, arguments: Mapping[str, Any], *, key: str) -> ToolOutcome:
         """Send it."""
@@ -47,7 +52,7 @@ class SendEmail(ToolSettings):
         credential = self._spec.config["credential"]
         message = self._spec.config["messaging_config"]
         values = {**self._variables, **arguments}
-        to = self._recipient(message["to"], values)
+        to = self._recipient(message["to"], {**self._trusted, **arguments})
         subject = " ".join(fill_text(message.get("subject_template") or _NO_SUBJECT, values.get).split())[:300]
         text = fill_text(message["body_template"], values.get)
         name, sender = parseaddr(str(credential["metadata"].get("from") or ""))
@@ -78,7 +83,7 @@ class SendEmail(ToolSettings):
 
     def _recipient(self, to: str, values: Mapping[str, Any]) -> str:
         if to == "caller":
-            known = (self._variables.get(name) for name in _CALLERS_ADDRESS)
+            known = (self._trusted.get(name) for name in _CALLERS_ADDRESS)
             address = next((str(one) for one in known if one), "")
         else:
             address = fill_text(to, values.get)

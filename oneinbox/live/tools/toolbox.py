@@ -96,7 +96,8 @@ class CallTools:
             case "knowledge_search":
                 made = KnowledgeTool(tool, self._knowledge, org_id=self._spec.org_id)
             case "send_email" if tool.config.get("credential"):
-                made = SendEmail(tool, self._web, variables=self._spec.variables)
+                trusted = self._spec.trusted_variables()
+                made = SendEmail(tool, self._web, variables=self._spec.variables, trusted=trusted)
             case "schedule_calendar_event" if tool.config.get("credential"):
                 made = ScheduleEvent(tool, self._web)
             case "send_email" | "schedule_calendar_event":

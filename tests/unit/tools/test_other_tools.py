@@ -18,7 +18,7 @@ from tests.support.virtual_time import run_virtually
 CAL = {"type": "object", "properties": {name: {"type": "string"} for name in ("start", "name", "email")}}
 
 
-def spec_with(*tools: ToolSpec, variables: dict[str, Any] | None = None) -> CallSpec:
+def spec_with(*tools: ToolSpec, variables: dict[str, Any] | None = None, untrusted: tuple[str, ...] = ()) -> CallSpec:
     return CallSpec(
         call_id="call_1",
         org_id="org_1",
@@ -33,6 +33,7 @@ def spec_with(*tools: ToolSpec, variables: dict[str, Any] | None = None) -> Call
         turns=TurnSpec(),
         tools=tools,
         variables=variables or {},
+        untrusted=untrusted,
     )
 
 
@@ -41,12 +42,13 @@ def run(
     arguments: dict[str, Any],
     servers: Servers | None = None,
     events: list[AnyCallEvent] | None = None,
+    untrusted: tuple[str, ...] = (),
     **variables: Any,
 ) -> ToolOutcome:
     async def use() -> ToolOutcome:
         hub = ToolHub(AddressPolicy(), ServerKnowledge(lambda _: None), web=(servers or Servers()).web())
         told = [] if events is None else events
-        tools = hub.for_call(spec_with(tool, variables=variables), told.append)
+        tools = hub.for_call(spec_with(tool, variables=variables, untrusted=untrusted), told.append)
         await tools.prepare()
         found = tools.find(tool.name)
         assert found is not None
@@ -113,6 +115,13 @@ def test_the_callers_own_address_is_a_variable() -> None:
     assert not run(mail(to="caller"), {"name": "Ada"}, servers, email="grace@example.com").is_error
     assert servers.body()["to"] == ["grace@example.com"]
     assert run(mail(to="caller"), {"name": "Ada"}, servers).is_error
+
+
+def test_a_visitors_page_does_not_say_where_mail_goes() -> None:
+    servers = Servers()
+    sent = run(mail(to="caller"), {"name": "Ada"}, servers, untrusted=("email",), email="victim@example.com")
+    assert sent.is_error
+    assert servers.requests == []
 
 
 def test_a_credential_without_a_sender_says_so() -> None:
