@@ -138,7 +138,8 @@ async def test_a_long_blackout():
 async def test_a_blackout_of_the_signalling_as_well(dark_s: float, dual: bool):
     async with call(dual=dual, signalling_too=True) as made:
         await asyncio.sleep(1)
-        await black_out(made, dark_s)
+        # one that was in the dark for longer than LiveKit's clients wait has begun to join anew, at moments of its own
+        await black_out(made, dark_s, limit_s=1 if dark_s <= 15 else 6)
         # a client that gave its connection up joins anew now, beside the sound that flows again
         made.listener.pcm.clear()
         made.client.heard()
@@ -151,14 +152,14 @@ async def test_a_blackout_of_the_signalling_as_well(dark_s: float, dual: bool):
         assert agent_hole_ms < 500
 
 
-async def black_out(made: Call, dark_s: float) -> None:
+async def black_out(made: Call, dark_s: float, limit_s: float = 1) -> None:
     """Audio is back within a second of the path; the ordinary run, on whatever machine, asks only that it comes back."""
     made.relay.weather.dark = True
     await asyncio.sleep(dark_s)
     made.relay.weather.dark = False
     took_s = await made.heard_by_both(within_s=30)
     print(f"\n{dark_s} s dark: audio both ways {took_s:.2f} s later; {made.history()}")
-    assert took_s < 1 or not LONG
+    assert took_s < limit_s or not LONG
 
 
 @pytest.mark.parametrize("dual", [False, True], ids=["newer signalling", "older signalling"])

@@ -166,7 +166,7 @@ class EmbeddedLeg(MediaLeg):
         moved = self._on_moved if dual else None
         page = self._page
         events = PeerEvents(
-            self._on_up, _missed, self._on_audio, page.receive, page.attach, on_moved=moved, on_heard=self._on_heard
+            self._on_up, self._on_audio, page.receive, page.attach, on_moved=moved, on_heard=self._on_heard
         )
         self._sections_asked = 0
         names = self._roster.names
@@ -397,6 +397,3 @@ class EmbeddedLeg(MediaLeg):
 
     def _user_info(self) -> models.ParticipantInfo:
         return self._roster.user(self._microphone.info, up=self._peer is not None and self._peer.up)
-
-
-def _missed() -> None: ...  # the peer went down: that nothing comes any more tells as much

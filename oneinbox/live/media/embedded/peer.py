@@ -46,8 +46,6 @@ class PeerEvents(NamedTuple):
 
     on_up: Callable[[], None]
     """DTLS and SCTP stand."""
-    on_down: Callable[[], None]
-    """The client closed the connection, or the handshake failed."""
     on_audio: Callable[[bytes], None]
     """One 20 ms frame of 16 kHz audio."""
     on_data: Callable[[bytes], None]
@@ -233,7 +231,6 @@ class Peer:
             self.up, self.down = False, True
             self._tasks.spawn(self._secure.end_data(), "end data")
             self._events.on_channel(None)
-            self._events.on_down()
 
     def is_alive(self, now_s: float) -> bool:
         """Whether media can flow: the connection stands, and something was heard lately."""
