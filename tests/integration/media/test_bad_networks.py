@@ -103,8 +103,9 @@ async def test_a_call_over_bad_weather(weather: Weather, least_alike: float, mos
         await asyncio.sleep(1)
         made.listener.pcm.clear()
         made.client.heard()
+        began_s = time.monotonic()
         await asyncio.sleep(4)
-        heard = bytes(made.listener.pcm)
+        heard, took_s = bytes(made.listener.pcm), time.monotonic() - began_s
         quiet = quiet_ms(made.client.heard(), HEARD_HZ)
         alike = likeness(made.spoken, heard)
         second = float(np.median([likeness(made.spoken, heard[at : at + 32_000]) for at in range(0, 96_001, 16_000)]))
@@ -112,7 +113,7 @@ async def test_a_call_over_bad_weather(weather: Weather, least_alike: float, mos
             f"\n{weather}: likeness {alike:.3f} over 4 s, {second:.3f} by the second; voice missing for {quiet:.0f} ms"
         )
         print(f"  {made.relay.counts}")
-        assert len(heard) / 32_000 == pytest.approx(4, abs=0.3)
+        assert len(heard) / 32_000 == pytest.approx(took_s, abs=0.3)
         assert second > least_alike
         assert quiet < most_quiet_ms
 
