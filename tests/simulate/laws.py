@@ -275,5 +275,6 @@ def check_tools(outcome: Outcome) -> None:
 
 def _replies(outcome: Outcome) -> list[str]:
     own = LINES[Line.REMINDER]
-    answered = {m.turn for m in outcome.messages if m.role is Role.AGENT and not own.startswith(m.content)}
+    said = [(m.turn, _without_fillers(m.content)) for m in outcome.messages if m.role is Role.AGENT]
+    answered = {turn for turn, text in said if text and not own.startswith(text)}
     return ["x" if message.turn in answered else "" for message in outcome.messages if message.role is Role.USER]

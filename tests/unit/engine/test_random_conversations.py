@@ -9,7 +9,7 @@ from tests.simulate.callers import random_scene
 from tests.simulate.laws import check
 from tests.support.conversation import converse
 
-ONCE_BROKEN = (147, 9_940, 70_259, 1_001_779, 1_016_719, 4_013_809)
+ONCE_BROKEN = (147, 9_940, 70_259, 1_001_779, 1_016_719, 4_013_809, 10_011_850, 10_046_422)
 """Calls that found a fault when they were first played."""
 SEEDS = (*range(200), *ONCE_BROKEN)
 
