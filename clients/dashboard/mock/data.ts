@@ -89,14 +89,23 @@ export const agents: Agent[] = [
 
 const spoken: Call["messages"] = [
   {
+    id: "msg_01k9spoken1",
     role: "agent",
     content: "Harbour Dental, good morning. Are you calling about an appointment?",
     start_s: 0.2,
     end_s: 4.1,
     turn: 0,
   },
-  { role: "user", content: "Yes, I would like to move mine to next week.", start_s: 5, end_s: 7.6, turn: 1 },
   {
+    id: "msg_01k9spoken2",
+    role: "user",
+    content: "Yes, I would like to move mine to next week.",
+    start_s: 5,
+    end_s: 7.6,
+    turn: 1,
+  },
+  {
+    id: "msg_01k9spoken3",
     role: "agent",
     content: "Of course. I have Tuesday at ten, or Thursday at",
     start_s: 8.4,
@@ -104,18 +113,41 @@ const spoken: Call["messages"] = [
     interrupted: true,
     turn: 1,
   },
-  { role: "user", content: "Tuesday at ten is fine.", start_s: 10.9, end_s: 12.3, turn: 2 },
+  {
+    id: "msg_01k9spoken4",
+    role: "user",
+    content: "Tuesday at ten is fine.",
+    start_s: 10.9,
+    end_s: 12.3,
+    turn: 2,
+  },
   { role: "tool_call", name: "book_slot", arguments: '{"day":"tuesday","time":"10:00"}', tool_call_id: "t1" },
   { role: "tool_result", tool_call_id: "t1", content: '{"ok":true}', is_error: false },
   {
+    id: "msg_01k9spoken5",
     role: "agent",
     content: "Done: Tuesday at ten with Doctor Voss. Is there anything else?",
     start_s: 13.5,
     end_s: 17.2,
     turn: 2,
   },
-  { role: "user", content: "no thank you, goodbye", start_s: 19.4, end_s: 19.4, typed: true, turn: 3 },
-  { role: "agent", content: "Goodbye, and see you on Tuesday.", start_s: 20.1, end_s: 22, turn: 3 },
+  {
+    id: "msg_01k9spoken6",
+    role: "user",
+    content: "no thank you, goodbye",
+    start_s: 19.4,
+    end_s: 19.4,
+    typed: true,
+    turn: 3,
+  },
+  {
+    id: "msg_01k9spoken7",
+    role: "agent",
+    content: "Goodbye, and see you on Tuesday.",
+    start_s: 20.1,
+    end_s: 22,
+    turn: 3,
+  },
 ];
 
 const parts = [
