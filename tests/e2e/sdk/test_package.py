@@ -28,7 +28,7 @@ def test_the_tarball_installs_and_loads_as_module_and_as_commonjs(tmp_path: Path
     (package,) = (tmp_path / "node_modules").glob("@*/*")
     assert json.loads((package / "package.json").read_text()).get("dependencies", {}) == {}
     names_of = "(sdk) => console.log(Object.keys(sdk).sort().join())"
-    expected = "CallError,OneInbox,OneinboxCall,keptCall"
+    expected = "CallError,OneInbox,OneinboxCall,keptCall,testConnection"
     assert node_output(tmp_path, f"import('@oneinbox/web-sdk').then({names_of})") == expected
     assert node_output(tmp_path, f"({names_of})(require('@oneinbox/web-sdk'))") == expected
 
