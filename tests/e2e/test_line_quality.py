@@ -50,8 +50,9 @@ async def test_media_over_tcp_alone(server: RunningServer) -> None:
 
 
 async def test_what_the_network_loses_is_on_the_record(server: RunningServer) -> None:
-    async with MediaRelay(media_port(server), Weather(loss=0.2)) as relay:
+    async with MediaRelay(media_port(server)) as relay:
         async with in_call(server) as (caller, call_id):
+            relay.weather = Weather(loss=0.2)
             await caller.wait(lambda: relay.counts.lost >= _LOST, 60, what="losses")
         quality = await quality_of(server, call_id)
     assert quality["transport"] == "udp"
