@@ -186,7 +186,11 @@ async def test_what_fails_is_tried_again_until_it_is_taken(api: Api, receiver: R
     limit_s = 1.0 if failure == HANG else 20.0  # a slow machine's own time is no failure of the receiver
     async with delivering(api, limit_s=limit_s, lease_s=60):
         await whole_call(api)
-        assert await settled(api) == [("delivered", 3)]
+        ((state, attempts),) = await settled(api)
+    assert state == "delivered"
+    assert attempts == 3 or (
+        failure == HANG and attempts > 3
+    )  # in its second a slow machine may miss a good answer, too
     tries = receiver.on("/flaky")
     assert len({one.event_id for one in tries}) == 1
     assert len({one.body for one in tries}) == 1
