@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,15 @@ def describe(root: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "load_before": os.getloadavg()[0],
     }
+
+
+def about(results: Mapping[str, Any], runs: str) -> str:
+    """Return a sentence on where the figures come from; ``runs`` says how much was run, ``results`` hold ``describe`` too."""
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    return (
+        f"{results['date']}, commit {results['commit']}; {results['cores']} shared cores ({results['cpu']}), Python "
+        f"{results['python']}, {versions}; {runs}, load {results['load_before']:.1f} at the start."
+    )
 
 
 def write(page: Path, figures: str) -> None:

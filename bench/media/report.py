@@ -51,12 +51,8 @@ def row(calls: int, variant: str, found: Mapping[str, Any]) -> str:
 
 def about(results: Mapping[str, Any]) -> str:
     """Return a sentence on where the figures come from."""
-    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    return (
-        f"{results['date']}, commit {results['commit']}; {results['cores']} shared cores ({results['cpu']}), Python "
-        f"{results['python']}, {versions}; {results['rounds']} x {results['seconds']:g} s of each, load "
-        f"{results['load_before']:.1f} at the start. All over loopback.\n"
-    )
+    runs = f"{results['rounds']} x {results['seconds']:g} s of each"
+    return f"{published.about(results, runs)} All over loopback.\n"
 
 
 def tables(results: Mapping[str, Any]) -> str:

@@ -155,9 +155,5 @@ def tables(results: Mapping[str, Any]) -> str:
 
 def about(results: Mapping[str, Any]) -> str:
     """Return a sentence on where the figures come from."""
-    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    return (
-        f"{results['date']}, commit {results['commit']}; {results['cores']} shared cores ({results['cpu']}), Python "
-        f"{results['python']}, {versions}; {results['rounds']} rounds of {results['seconds']:.0f} s a run, load "
-        f"{results['load_before']:.1f} at the start.\n"
-    )
+    runs = f"{results['rounds']} rounds of {results['seconds']:.0f} s a run"
+    return f"{published.about(results, runs)}\n"

@@ -56,9 +56,9 @@ _log = logging.getLogger(__name__)
 REJOIN_TOKEN_TTL_S = 600.0
 DRAIN_TIMEOUT_S = 5.0
 IDLE_S = 3.0
+"""Memory is given back about so long after the last call."""
 MAX_PROBES = 20
 """Tests of a connection at a time, each for half a minute at most."""
-"""Memory is given back about so long after the last call."""
 
 
 class LinkSocket:

@@ -215,17 +215,21 @@ class FakeChannel:
         self.sent.append(data)
 
 
+async def is_lost_after_the_whole_grace(world: World, socket_id: int) -> None:
+    world.media.on_socket_closed(socket_id)
+    await asyncio.sleep(GRACE_S - 2)
+    assert world.listener.events == ["joined", "active"]
+    await asyncio.sleep(4)
+    assert world.listener.events == ["joined", "active", "left, lost"]
+    await world.leg.aclose()
+
+
 def test_a_broken_network_takes_the_path_first_and_still_leaves_the_whole_grace():
     async def scenario(world: World) -> None:
         socket_id, _ = world.join()
         make_active(world, socket_id)
         await asyncio.sleep(12)  # nothing was ever heard by any path: it counts as broken
-        world.media.on_socket_closed(socket_id)
-        await asyncio.sleep(GRACE_S - 2)
-        assert world.listener.events == ["joined", "active"]
-        await asyncio.sleep(4)
-        assert world.listener.events == ["joined", "active", "left, lost"]
-        await world.leg.aclose()
+        await is_lost_after_the_whole_grace(world, socket_id)
 
     in_virtual_time(scenario)
 
@@ -272,12 +276,7 @@ def test_after_it_joined_anew_an_older_goodbye_does_not_shorten_its_grace():
     async def scenario(world: World) -> None:
         world.say(broken(world), leave=GOODBYE)
         socket_id, _ = world.join(rejoin=True)
-        world.media.on_socket_closed(socket_id)
-        await asyncio.sleep(GRACE_S - 2)
-        assert world.listener.events == ["joined", "active"]
-        await asyncio.sleep(4)
-        assert world.listener.events == ["joined", "active", "left, lost"]
-        await world.leg.aclose()
+        await is_lost_after_the_whole_grace(world, socket_id)
 
     in_virtual_time(scenario)
 
